@@ -1,0 +1,197 @@
+"""All settings, read from the environment; safe defaults for a newcomer on loopback.
+
+With `DEBUG` off (the default is on only when nothing says otherwise) `check --deploy` and the start itself refuse
+the newcomer's defaults and name each one: see `apps/core/checks.py`.
+"""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONE, SELF
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str = "") -> str:
+    return os.environ.get(name, default)
+
+
+def env_flag(name: str, default: bool) -> bool:
+    return env(name, "1" if default else "0").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [part.strip() for part in env(name, default).split(",") if part.strip()]
+
+
+# --- Who we are -------------------------------------------------------------------------------------------------
+DEBUG = env_flag("DEBUG", True)
+DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).resolve()
+NEWCOMER_SECRET_KEY = "newcomer-only-change-me-" + "0" * 40
+NEWCOMER_FIELD_KEY = "bmV3Y29tZXItb25seS1maWVsZC1rZXktMDAwMDAwMDA="
+SECRET_KEY = env("SECRET_KEY", NEWCOMER_SECRET_KEY)
+FIELD_KEYS = env_list("FIELD_KEYS", NEWCOMER_FIELD_KEY)  # newest first; the others only decrypt
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+PUBLIC_URL = env("PUBLIC_URL", "http://127.0.0.1:8000")
+
+# --- What flows may touch ---------------------------------------------------------------------------------------
+EGRESS_ALLOW_NETS = env_list("EGRESS_ALLOW_NETS")  # private networks that connectors may reach, e.g. 10.1.0.0/16
+FILES_ROOT = Path(env("FILES_ROOT", str(DATA_DIR / "files")))  # one folder per account below it
+SQLITE_ROOT = Path(env("SQLITE_ROOT", str(DATA_DIR / "databases")))  # SQLite targets live only below it
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django_q",
+    "apps.core",
+    "apps.accounts",
+    "apps.flows",
+    "apps.runs",
+    "apps.errors",
+    "apps.execution",
+    "apps.console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Database: SQLite for a newcomer, PostgreSQL by DATABASE_URL ---------------------------------------------------
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    # measured under three web writers and two workers: deferred transactions 34 % "locked", immediate ones none
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA mmap_size=134217728;",
+}
+DATABASES = {
+    "default": dj_database_url.parse(
+        env("DATABASE_URL", f"sqlite:///{DATA_DIR / 'flowmend.sqlite3'}"), conn_max_age=600, conn_health_checks=True
+    )
+}
+IS_POSTGRESQL = DATABASES["default"]["ENGINE"].endswith("postgresql")
+if not IS_POSTGRESQL:
+    DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- The queue: only hints travel here, the run rows decide -----------------------------------------------------------
+REDIS_URL = env("REDIS_URL")
+WORKERS = int(env("WORKERS", "2"))
+Q_CLUSTER = {
+    "name": "flowmend",  # also the salt of the task signatures: never change it
+    "workers": WORKERS,
+    "timeout": 3600,
+    # above timeout x (queue_limit / workers + 2): a task must never run beside itself because it waited
+    "retry": 3600 * 3 + 60,
+    "ack_failures": True,
+    "max_attempts": 1,
+    "save_limit": -1,  # saving results locks all saved rows per task: 341 -> 106 tasks/s
+    "bulk": 1,
+    "queue_limit": WORKERS,
+    "guard_cycle": 0.5,
+    "recycle": 500,
+    "catch_up": False,
+    "scheduler": False,  # looks every 30 s; our dispatcher claims what is due, second-exact
+    "poll": 0.1,
+    "label": "Queue",
+}
+if REDIS_URL:
+    Q_CLUSTER["redis"] = REDIS_URL
+else:
+    Q_CLUSTER["orm"] = "default"
+
+# --- People -------------------------------------------------------------------------------------------------------
+LOGIN_URL = "console:sign-in"
+LOGIN_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+EMAIL_HOST = env("EMAIL_HOST", "localhost")
+EMAIL_PORT = int(env("EMAIL_PORT", "25"))
+EMAIL_HOST_USER = env("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS", False)
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "flowmend@localhost")
+
+# --- Time and language ----------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_THOUSAND_SEPARATOR = False
+
+# --- Static files and pages ------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = DEBUG
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "font-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+if not DEBUG:
+    SECURE_SSL_REDIRECT = env_flag("SECURE_SSL_REDIRECT", True)
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_flag("BEHIND_PROXY", True) else None
+    SECURE_HSTS_SECONDS = int(env("SECURE_HSTS_SECONDS", str(365 * 86400)))
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME = "__Host-session"
+    CSRF_COOKIE_NAME = "__Host-csrf"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "INFO")},
+}
