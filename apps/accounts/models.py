@@ -1,0 +1,162 @@
+"""Accounts, their members with roles, API tokens, and the audit log."""
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+from apps.core.clock import wall_now
+from apps.core.models import LOOSE, AccountScoped, HotScoped
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", "Owner"
+    ADMINISTRATOR = "administrator", "Administrator"
+    MANAGER = "manager", "Manager"
+    MONITOR = "monitor", "Monitor"
+
+
+class ActorKind(models.TextChoices):
+    MEMBER = "member", "Member"
+    TOKEN = "token", "API token"
+    SYSTEM = "system", "Flowmend"
+    COMMAND = "command", "Command line"
+
+
+class RetentionDays(models.IntegerChoices):
+    THIRTY = 30, "30 days"
+    SIXTY = 60, "60 days"
+    NINETY = 90, "90 days"
+    HALF_YEAR = 180, "180 days"
+
+
+class Theme(models.TextChoices):
+    SYSTEM = "system", "As the system"
+    LIGHT = "light", "Light"
+    DARK = "dark", "Dark"
+
+
+class TimeStyle(models.TextChoices):
+    ABSOLUTE = "absolute", "Absolute"
+    RELATIVE = "relative", "Relative"
+
+
+class Density(models.TextChoices):
+    COMFORTABLE = "comfortable", "Comfortable"
+    COMPACT = "compact", "Compact"
+
+
+class Account(models.Model):
+    """The tenant: owns everything below. It is closed, never deleted."""
+
+    name = models.CharField(max_length=120)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    retention_days = models.PositiveSmallIntegerField(choices=RetentionDays, default=RetentionDays.THIRTY)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "account"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Member(AccountScoped):
+    """A user in an account. A blank role: the member sees only the integrations that a member role names."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role, blank=True)
+    may_edit_retry_data = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "member"
+        constraints = [models.UniqueConstraint(fields=["account", "user"], name="members_one_per_user")]
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+    @property
+    def is_active(self) -> bool:
+        return self.disabled_at is None
+
+
+class MemberRole(AccountScoped):
+    """What a member may do in one integration; a role of the whole account wins over it."""
+
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, db_index=False, related_name="roles")
+    integration = models.ForeignKey("flows.Integration", on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=16, choices=Role)
+
+    class Meta:
+        db_table = "member_role"
+        constraints = [models.UniqueConstraint(fields=["member", "integration"], name="member_roles_one_each")]
+
+    def __str__(self) -> str:
+        return f"{self.member_id} {self.role}"
+
+
+class Token(AccountScoped):
+    """An API token of a member: the prefix finds it, the hash proves it, the token itself is shown once."""
+
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=120, blank=True)
+    prefix = models.CharField(max_length=12)
+    sha256 = models.CharField(max_length=64)
+    scopes = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "token"
+        constraints = [models.UniqueConstraint(fields=["prefix"], name="tokens_by_prefix")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class AuditEntry(HotScoped):
+    """Who did what to which object, and when; only ever added to."""
+
+    at = models.DateTimeField(default=wall_now)
+    actor_kind = models.CharField(max_length=8, choices=ActorKind)
+    member = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
+    token = models.ForeignKey(Token, null=True, blank=True, **LOOSE)
+    act = models.CharField(max_length=64)
+    object_kind = models.CharField(max_length=32)
+    object_id = models.BigIntegerField(null=True, blank=True)
+    before = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    after = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        db_table = "audit"
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["account", "-id"], name="audit_newest_of_account"),
+            models.Index(fields=["account", "object_kind", "object_id", "-id"], name="audit_newest_of_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.object_kind} {self.object_id}"
+
+
+class Profile(models.Model):
+    """How a user wants to see things; the same in every account."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="profile"
+    )
+    theme = models.CharField(max_length=8, choices=Theme, default=Theme.SYSTEM)
+    times = models.CharField(max_length=8, choices=TimeStyle, default=TimeStyle.ABSOLUTE)
+    time_zone = models.CharField(max_length=64, blank=True, help_text="Blank: the time zone of the account.")
+    density = models.CharField(max_length=12, choices=Density, default=Density.COMFORTABLE)
+    shortcuts_on = models.BooleanField(default=True)
+
+    class Meta:
+        db_table = "profile"
+
+    def __str__(self) -> str:
+        return f"Profile of {self.user_id}"

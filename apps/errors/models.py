@@ -1,0 +1,342 @@
+"""Errors, their root causes, retry data and attempts. Counts live on step states and causes; lists never count."""
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.models import Member
+from apps.core.clock import wall_now
+from apps.core.models import FIRM, LOOSE, AccountScoped, HotScoped
+from apps.errors.states import (
+    BulkKind,
+    CauseState,
+    Classification,
+    ErrorState,
+    ErrorUnit,
+    ItemState,
+    Passed,
+    Reason,
+)
+from apps.flows.models import Flow, Integration, Step
+from apps.runs.models import Capture, Page, Run
+
+KEY_SHOWN = 128  # characters of a trace key that are shown; matching is on the hash of the whole key
+
+OPEN = Q(state=ErrorState.OPEN)
+OPEN_AND_FREE = OPEN & Q(retry_run__isnull=True)
+OPEN_OR_NOT_PASSED = Q(key_hash__isnull=False) & (OPEN | Q(passed_run__isnull=True))
+
+
+class StepState(AccountScoped):
+    """A step's open counts: those of a flow, an integration, an account are sums over these."""
+
+    step = models.OneToOneField(Step, primary_key=True, on_delete=models.CASCADE, related_name="state")
+    flow = models.ForeignKey(Flow, **FIRM)
+    integration = models.ForeignKey(Integration, **FIRM)
+    open_errors = models.BigIntegerField(default=0)
+    open_units = models.BigIntegerField(default=0)
+    in_doubt = models.BigIntegerField(default=0)
+    watched_keys = models.BigIntegerField(default=0)
+    last_error_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "step_state"
+        indexes = [
+            models.Index(fields=["account"], name="step_states_of_account"),
+            models.Index(fields=["flow"], name="step_states_of_flow"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Open errors of step {self.step_id}"
+
+
+class Cause(AccountScoped):
+    """A root cause: all errors of a step with the same source, code and message shape. The class lives here."""
+
+    flow = models.ForeignKey(Flow, **FIRM)
+    step = models.ForeignKey(Step, **FIRM)
+    version = models.PositiveSmallIntegerField(default=1)
+    fingerprint = models.CharField(max_length=64)
+    source = models.CharField(max_length=32)
+    code = models.CharField(max_length=128, blank=True)
+    pattern = models.TextField()
+    classification = models.CharField(max_length=16, choices=Classification, default=Classification.NONE)
+    classified_by = models.ForeignKey(Member, null=True, blank=True, help_text="Blank: by rule.", **FIRM)
+    state = models.CharField(max_length=10, choices=CauseState, default=CauseState.NEW)
+    snoozed_until = models.DateTimeField(null=True, blank=True)
+    snooze_until_count = models.BigIntegerField(null=True, blank=True)
+    merged_into = models.ForeignKey("self", null=True, blank=True, **FIRM)
+    assignee = models.ForeignKey(Member, null=True, blank=True, **FIRM)
+    sample_error = models.ForeignKey("errors.Error", null=True, blank=True, **LOOSE)
+    open_errors = models.BigIntegerField(default=0)
+    total_errors = models.BigIntegerField(default=0)
+    first_seen_at = models.DateTimeField(default=wall_now)
+    last_seen_at = models.DateTimeField(default=wall_now)
+
+    class Meta:
+        db_table = "cause"
+        verbose_name = "root cause"
+        constraints = [models.UniqueConstraint(fields=["step", "version", "fingerprint"], name="causes_by_fingerprint")]
+        indexes = [
+            models.Index(
+                fields=["account", "-last_seen_at"], name="causes_open_of_account", condition=Q(open_errors__gt=0)
+            ),
+            models.Index(fields=["step", "classification"], name="causes_by_class_of_step"),
+        ]
+
+    def __str__(self) -> str:
+        return self.pattern[:80]
+
+
+class CauseBucket(HotScoped):
+    """How many errors a root cause had in one half hour."""
+
+    cause = models.ForeignKey(Cause, **LOOSE)
+    slot = models.IntegerField()
+    errors = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "cause_bucket"
+        constraints = [models.UniqueConstraint(fields=["cause", "slot"], name="cause_buckets_one_per_slot")]
+
+    def __str__(self) -> str:
+        return f"Half hour {self.slot} of cause {self.cause_id}"
+
+
+class Error(HotScoped):
+    """One failed record (or page, run, window) at one step of one run."""
+
+    flow = models.ForeignKey(Flow, **LOOSE)
+    step = models.ForeignKey(Step, **LOOSE)
+    run = models.ForeignKey(Run, **LOOSE)
+    page_seq = models.BigIntegerField(null=True, blank=True)
+    cause = models.ForeignKey(Cause, **LOOSE)
+    unit = models.CharField(max_length=6, choices=ErrorUnit, default=ErrorUnit.RECORD)
+    state = models.CharField(max_length=8, choices=ErrorState, default=ErrorState.OPEN)
+    in_doubt = models.BooleanField(default=False)
+    retry_failed = models.BooleanField(default=False)
+    previous_error = models.ForeignKey("self", null=True, blank=True, **LOOSE)
+    source_step_path = models.CharField(max_length=255, blank=True)
+    key = models.CharField(max_length=KEY_SHOWN, blank=True)
+    key_hash = models.BigIntegerField(null=True, blank=True)
+    payload_hash = models.BigIntegerField(null=True, blank=True)
+    collision_no = models.PositiveSmallIntegerField(default=0)
+    ordinal = models.BigIntegerField(null=True, blank=True)
+    pass_order = models.BigIntegerField(default=0)
+    message = models.TextField()
+    effects = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    capture = models.ForeignKey(Capture, null=True, blank=True, **LOOSE)
+    occurred_at = models.DateTimeField(default=wall_now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    retry_run = models.ForeignKey(Run, null=True, blank=True, **LOOSE)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=12, choices=Reason, blank=True)
+    resolved_by = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
+    resolved_run = models.ForeignKey(Run, null=True, blank=True, **LOOSE)
+    resolved_error = models.ForeignKey("self", null=True, blank=True, **LOOSE)
+    passed_run = models.ForeignKey(Run, null=True, blank=True, **LOOSE)
+    passed_outcome = models.CharField(max_length=8, choices=Passed, blank=True)
+    passed_order = models.BigIntegerField(null=True, blank=True)
+    assignee = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
+    has_notes = models.BooleanField(default=False)
+    keep = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "error"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["step", "key_hash", "collision_no"],
+                condition=OPEN & Q(key_hash__isnull=False),
+                name="errors_one_open_per_key",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["step", "-id"], name="errors_open_by_step", condition=OPEN_AND_FREE),
+            models.Index(fields=["account", "-id"], name="errors_inbox", condition=OPEN_AND_FREE),
+            models.Index(
+                fields=["step", "-resolved_at", "-id"],
+                name="errors_resolved_by_step",
+                condition=Q(state=ErrorState.RESOLVED),
+            ),
+            models.Index(fields=["cause", "-id"], name="errors_by_cause"),
+            models.Index(fields=["run", "step", "id"], name="errors_of_run"),
+            models.Index(fields=["flow", "key_hash"], name="errors_to_auto_resolve", condition=OPEN_OR_NOT_PASSED),
+            models.Index(fields=["account", "key_hash", "id"], name="errors_journey"),
+            models.Index(fields=["next_attempt_at"], name="errors_due", condition=Q(next_attempt_at__isnull=False)),
+            models.Index(fields=["retry_run", "id"], name="errors_under_retry", condition=Q(retry_run__isnull=False)),
+            models.Index(fields=["assignee", "-id"], name="errors_mine", condition=OPEN & Q(assignee__isnull=False)),
+            models.Index(fields=["account", "occurred_at"], name="errors_to_purge"),
+        ]
+
+    def __str__(self) -> str:
+        return f"e-{self.pk}"
+
+    @property
+    def shown_state(self) -> str:
+        """The state that people see; a key of `ERROR_LOOKS`."""
+        if self.retry_run_id is not None:
+            return "retrying"
+        if self.next_attempt_at is not None:
+            return "auto_retrying"
+        if self.in_doubt:
+            return "in_doubt"
+        if self.retry_failed and self.state == ErrorState.OPEN:
+            return "retry_failed"
+        if self.state == ErrorState.RESOLVED and self.reason in Reason.automatic():
+            return "auto_resolved"
+        return str(self.state)
+
+
+class RetryData(HotScoped):
+    """What a retry sends again, and the point it starts at."""
+
+    error = models.OneToOneField(
+        Error, primary_key=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="retry_data"
+    )
+    from_step = models.ForeignKey(Step, **LOOSE)
+    record = models.BinaryField(null=True, blank=True)
+    page = models.ForeignKey(Page, null=True, blank=True, **LOOSE)
+    window = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    root_run = models.ForeignKey(Run, **LOOSE)
+    origin_ordinal = models.BigIntegerField(null=True, blank=True)
+    occurrence = models.IntegerField(default=0)
+    generation = models.IntegerField(default=0)
+    version = models.IntegerField(default=1)
+    purged_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "retry_data"
+        verbose_name_plural = "retry data"
+
+    def __str__(self) -> str:
+        return f"Retry data of e-{self.error_id}"
+
+
+class RetryVersion(HotScoped):
+    """One edit of retry data, the original among them; the unique number is the optimistic lock."""
+
+    error = models.ForeignKey(Error, **LOOSE)
+    version = models.IntegerField()
+    record = models.BinaryField(null=True, blank=True)
+    member = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
+    at = models.DateTimeField(default=wall_now)
+
+    class Meta:
+        db_table = "retry_version"
+        constraints = [models.UniqueConstraint(fields=["error", "version"], name="retry_versions_by_number")]
+
+    def __str__(self) -> str:
+        return f"Version {self.version} of e-{self.error_id}"
+
+
+class RetryItem(HotScoped):
+    """One error in one retry run: an attempt, kept for good."""
+
+    run = models.ForeignKey(Run, **LOOSE)
+    error = models.ForeignKey(Error, **LOOSE)
+    seq = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=ItemState, default=ItemState.WAITING)
+    outcome = models.CharField(max_length=24, blank=True)
+    version = models.IntegerField(default=1)
+    new_error = models.ForeignKey(Error, null=True, blank=True, **LOOSE)
+    message = models.TextField(blank=True)
+    member = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
+    due_at = models.DateTimeField(null=True, blank=True)
+    at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "retry_item"
+        constraints = [models.UniqueConstraint(fields=["run", "error"], name="retry_items_one_per_error")]
+        indexes = [
+            models.Index(fields=["error", "id"], name="retry_items_of_error"),
+            models.Index(fields=["run", "seq"], name="retry_items_waiting", condition=Q(state=ItemState.WAITING)),
+        ]
+
+    def __str__(self) -> str:
+        return f"e-{self.error_id} in r-{self.run_id}"
+
+
+class BulkAct(AccountScoped):
+    """One act on many errors: the filter as it was, and the ids frozen at the click in its items."""
+
+    act = models.CharField(max_length=8, choices=BulkKind)
+    filter = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    options = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    member = models.ForeignKey(Member, null=True, blank=True, **FIRM)
+    count = models.IntegerField(default=0)
+    done = models.IntegerField(default=0)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "bulk_act"
+
+    def __str__(self) -> str:
+        return f"{self.get_act_display()} {self.count}"
+
+
+class BulkItem(HotScoped):
+    act = models.ForeignKey(BulkAct, **LOOSE)
+    error = models.ForeignKey(Error, **LOOSE)
+    result = models.CharField(max_length=32, blank=True)
+
+    class Meta:
+        db_table = "bulk_item"
+        constraints = [models.UniqueConstraint(fields=["act", "error"], name="bulk_items_one_per_error")]
+
+    def __str__(self) -> str:
+        return f"e-{self.error_id}"
+
+
+class ErrorText(HotScoped):
+    """What the search looks through: written once by the journal, never updated. The search index stands here."""
+
+    error = models.OneToOneField(
+        Error, primary_key=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    text = models.TextField()
+
+    class Meta:
+        db_table = "error_text"
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Tag(AccountScoped):
+    name = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "tag"
+        constraints = [models.UniqueConstraint(fields=["account", "name"], name="tags_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ErrorTag(HotScoped):
+    error = models.ForeignKey(Error, **LOOSE)
+    tag = models.ForeignKey(Tag, **LOOSE)
+
+    class Meta:
+        db_table = "error_tag"
+        constraints = [models.UniqueConstraint(fields=["error", "tag"], name="error_tags_one_each")]
+        indexes = [models.Index(fields=["tag", "-error"], name="error_tags_by_tag")]
+
+    def __str__(self) -> str:
+        return f"{self.tag_id} on e-{self.error_id}"
+
+
+class Comment(AccountScoped):
+    error = models.ForeignKey(Error, **LOOSE)
+    member = models.ForeignKey(Member, null=True, blank=True, **FIRM)
+    text = models.TextField()
+    at = models.DateTimeField(default=wall_now)
+
+    class Meta:
+        db_table = "comment"
+        indexes = [models.Index(fields=["error", "id"], name="comments_of_error")]
+
+    def __str__(self) -> str:
+        return self.text[:80]

@@ -1,0 +1,367 @@
+import apps.core.clock
+import django.core.serializers.json
+import django.db.models.deletion
+import django.db.models.manager
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = [
+        ("accounts", "0001_initial"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="Connection",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "environment",
+                    models.CharField(
+                        choices=[("production", "Production"), ("sandbox", "Sandbox")],
+                        default="production",
+                        max_length=10,
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("kind", models.CharField(max_length=32)),
+                (
+                    "config",
+                    models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder),
+                ),
+                ("secrets", models.BinaryField(blank=True, null=True)),
+                ("secrets_key_id", models.CharField(blank=True, editable=False, max_length=16)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("never", "Never used"), ("online", "Online"), ("offline", "Offline")],
+                        default="never",
+                        max_length=8,
+                    ),
+                ),
+                ("last_error", models.TextField(blank=True)),
+                ("offline_since", models.DateTimeField(blank=True, null=True)),
+                ("failures", models.IntegerField(default=0)),
+                ("probe_at", models.DateTimeField(blank=True, null=True)),
+                ("gate_until", models.DateTimeField(blank=True, null=True)),
+                ("max_concurrency", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("max_rate", models.FloatField(blank=True, help_text="Requests a second; blank: no limit.", null=True)),
+                ("created_at", models.DateTimeField(default=apps.core.clock.wall_now, editable=False)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "connection",
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Integration",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "environment",
+                    models.CharField(
+                        choices=[("production", "Production"), ("sandbox", "Sandbox")],
+                        default="production",
+                        max_length=10,
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("slug", models.SlugField(db_index=False, max_length=120)),
+                ("description", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(default=apps.core.clock.wall_now, editable=False)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "integration",
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Flow",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=64)),
+                ("name", models.CharField(max_length=120)),
+                ("description", models.TextField(blank=True)),
+                ("enabled", models.BooleanField(default=False)),
+                ("auto_resolve", models.BooleanField(default=True)),
+                ("auto_resolve_since", models.DateTimeField(blank=True, null=True)),
+                (
+                    "overlap",
+                    models.CharField(
+                        choices=[
+                            ("skip", "Skip the new run"),
+                            ("queue", "Queue the new run"),
+                            ("allow", "Run side by side"),
+                        ],
+                        default="queue",
+                        max_length=8,
+                    ),
+                ),
+                ("cron", models.CharField(blank=True, max_length=120)),
+                ("time_zone", models.CharField(blank=True, max_length=64)),
+                ("next_due_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("none", "Each statement"),
+                            ("record", "Each record"),
+                            ("page", "Each page"),
+                            ("run", "The whole run"),
+                        ],
+                        default="none",
+                        max_length=8,
+                    ),
+                ),
+                ("page_size", models.PositiveIntegerField(default=1000)),
+                ("parallel_pages", models.PositiveSmallIntegerField(default=1)),
+                ("pass_no", models.BigIntegerField(default=0)),
+                ("created_at", models.DateTimeField(default=apps.core.clock.wall_now, editable=False)),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "run_after",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="followers",
+                        to="flows.flow",
+                    ),
+                ),
+                (
+                    "integration",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="flows", to="flows.integration"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "flow",
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Revision",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("definition", models.TextField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("at", models.DateTimeField(default=apps.core.clock.wall_now)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "flow",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="revisions",
+                        to="flows.flow",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.member",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "revision",
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
+        ),
+        migrations.AddField(
+            model_name="flow",
+            name="revision",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="flows.revision",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Step",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=64)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("export", "Export"),
+                            ("lookup", "Lookup"),
+                            ("map", "Map"),
+                            ("filter", "Filter"),
+                            ("branch", "Branch"),
+                            ("import", "Import"),
+                            ("call", "Call"),
+                            ("log", "Log"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("path", models.CharField(blank=True, max_length=255)),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="steps",
+                        to="flows.connection",
+                    ),
+                ),
+                (
+                    "flow",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="steps",
+                        to="flows.flow",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "step",
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Checkpoint",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "value",
+                    models.JSONField(blank=True, encoder=django.core.serializers.json.DjangoJSONEncoder, null=True),
+                ),
+                ("seen", models.BinaryField(blank=True, null=True)),
+                ("moved_at", models.DateTimeField(blank=True, null=True)),
+                ("version", models.BigIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "flow",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="checkpoints",
+                        to="flows.flow",
+                    ),
+                ),
+                (
+                    "step",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="flows.step"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "checkpoint",
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
+        ),
+        migrations.AddConstraint(
+            model_name="connection",
+            constraint=models.UniqueConstraint(fields=("account", "environment", "name"), name="connections_by_name"),
+        ),
+        migrations.AddConstraint(
+            model_name="integration",
+            constraint=models.UniqueConstraint(fields=("account", "slug"), name="integrations_by_slug"),
+        ),
+        migrations.AddConstraint(
+            model_name="revision",
+            constraint=models.UniqueConstraint(fields=("flow", "number"), name="revisions_by_number"),
+        ),
+        migrations.AddIndex(
+            model_name="flow",
+            index=models.Index(condition=models.Q(("enabled", True)), fields=["next_due_at"], name="flows_due"),
+        ),
+        migrations.AddConstraint(
+            model_name="flow",
+            constraint=models.UniqueConstraint(fields=("account", "key"), name="flows_by_key"),
+        ),
+        migrations.AddConstraint(
+            model_name="step",
+            constraint=models.UniqueConstraint(fields=("flow", "key"), name="steps_by_key"),
+        ),
+        migrations.AddConstraint(
+            model_name="checkpoint",
+            constraint=models.UniqueConstraint(fields=("flow", "step"), name="checkpoints_one_per_step"),
+        ),
+    ]

@@ -1,0 +1,179 @@
+"""Integrations, connections, flows with their steps and revisions, and checkpoints."""
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.models import Member
+from apps.core.clock import wall_now
+from apps.core.models import FIRM, LOOSE, AccountScoped
+
+
+class Environment(models.TextChoices):
+    PRODUCTION = "production", "Production"
+    SANDBOX = "sandbox", "Sandbox"
+
+
+class ConnectionState(models.TextChoices):
+    NEVER = "never", "Never used"
+    ONLINE = "online", "Online"
+    OFFLINE = "offline", "Offline"
+
+
+class Overlap(models.TextChoices):
+    SKIP = "skip", "Skip the new run"
+    QUEUE = "queue", "Queue the new run"
+    ALLOW = "allow", "Run side by side"
+
+
+class Scope(models.TextChoices):
+    NONE = "none", "Each statement"
+    RECORD = "record", "Each record"
+    PAGE = "page", "Each page"
+    RUN = "run", "The whole run"
+
+
+class StepKind(models.TextChoices):
+    EXPORT = "export", "Export"
+    LOOKUP = "lookup", "Lookup"
+    MAP = "map", "Map"
+    FILTER = "filter", "Filter"
+    BRANCH = "branch", "Branch"
+    IMPORT = "import", "Import"
+    CALL = "call", "Call"
+    LOG = "log", "Log"
+
+
+class Integration(AccountScoped):
+    """A named group of flows that belongs together, in exactly one environment."""
+
+    environment = models.CharField(max_length=10, choices=Environment, default=Environment.PRODUCTION)
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=120, db_index=False)
+    description = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+
+    class Meta:
+        db_table = "integration"
+        constraints = [models.UniqueConstraint(fields=["account", "slug"], name="integrations_by_slug")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Connection(AccountScoped):
+    """An application's address and credentials. The secrets are encrypted; `flows.secrets` reads and writes them."""
+
+    environment = models.CharField(max_length=10, choices=Environment, default=Environment.PRODUCTION)
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=32)
+    config = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    secrets = models.BinaryField(null=True, blank=True, editable=False)
+    secrets_key_id = models.CharField(max_length=16, blank=True, editable=False)
+    state = models.CharField(max_length=8, choices=ConnectionState, default=ConnectionState.NEVER)
+    last_error = models.TextField(blank=True)
+    offline_since = models.DateTimeField(null=True, blank=True)
+    failures = models.IntegerField(default=0)
+    probe_at = models.DateTimeField(null=True, blank=True)
+    gate_until = models.DateTimeField(null=True, blank=True)
+    max_concurrency = models.PositiveSmallIntegerField(null=True, blank=True)
+    max_rate = models.FloatField(null=True, blank=True, help_text="Requests a second; blank: no limit.")
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+
+    class Meta:
+        db_table = "connection"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "environment", "name"], name="connections_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Flow(AccountScoped):
+    """An ordered pipeline of steps; its revision's definition is the truth, the columns are copies of it."""
+
+    integration = models.ForeignKey(Integration, on_delete=models.PROTECT, related_name="flows")
+    key = models.CharField(max_length=64)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    enabled = models.BooleanField(default=False)
+    revision = models.ForeignKey("Revision", null=True, blank=True, **FIRM)
+    auto_resolve = models.BooleanField(default=True)
+    auto_resolve_since = models.DateTimeField(null=True, blank=True)
+    overlap = models.CharField(max_length=8, choices=Overlap, default=Overlap.QUEUE)
+    cron = models.CharField(max_length=120, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    next_due_at = models.DateTimeField(null=True, blank=True)
+    run_after = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="followers")
+    scope = models.CharField(max_length=8, choices=Scope, default=Scope.NONE)
+    page_size = models.PositiveIntegerField(default=1000)
+    parallel_pages = models.PositiveSmallIntegerField(default=1)
+    pass_no = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "flow"
+        constraints = [models.UniqueConstraint(fields=["account", "key"], name="flows_by_key")]
+        indexes = [models.Index(fields=["next_due_at"], name="flows_due", condition=Q(enabled=True))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Revision(AccountScoped):
+    """One applied definition of a flow, as it was written; never changed."""
+
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, db_index=False, related_name="revisions")
+    number = models.PositiveIntegerField()
+    definition = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    member = models.ForeignKey(Member, null=True, blank=True, **FIRM)
+    at = models.DateTimeField(default=wall_now)
+
+    class Meta:
+        db_table = "revision"
+        constraints = [models.UniqueConstraint(fields=["flow", "number"], name="revisions_by_number")]
+
+    def __str__(self) -> str:
+        return f"Revision {self.number}"
+
+
+class Step(AccountScoped):
+    """A step's identity, which its errors and counts hang on; it is removed, never deleted."""
+
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, db_index=False, related_name="steps")
+    key = models.CharField(max_length=64)
+    kind = models.CharField(max_length=8, choices=StepKind)
+    name = models.CharField(max_length=120)
+    path = models.CharField(max_length=255, blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+    connection = models.ForeignKey(Connection, null=True, blank=True, on_delete=models.PROTECT, related_name="steps")
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "step"
+        constraints = [models.UniqueConstraint(fields=["flow", "key"], name="steps_by_key")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Checkpoint(AccountScoped):
+    """How far an export has durably got; `seen` holds the keys at its edge, for exports that overlap."""
+
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, db_index=False, related_name="checkpoints")
+    step = models.ForeignKey(Step, **FIRM)
+    value = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    seen = models.BinaryField(null=True, blank=True)
+    moved_by_run = models.ForeignKey("runs.Run", null=True, blank=True, **LOOSE)
+    moved_at = models.DateTimeField(null=True, blank=True)
+    version = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "checkpoint"
+        constraints = [models.UniqueConstraint(fields=["flow", "step"], name="checkpoints_one_per_step")]
+
+    def __str__(self) -> str:
+        return f"Checkpoint of step {self.step_id}"
