@@ -1,9 +1,10 @@
-import apps.core.clock
 import django.core.serializers.json
 import django.db.models.deletion
 import django.db.models.manager
 from django.conf import settings
 from django.db import migrations, models
+
+import apps.core.clock
 
 
 class Migration(migrations.Migration):
