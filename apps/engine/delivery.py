@@ -1,0 +1,359 @@
+"""Delivers a page: takes it into the flow, walks it through the steps, holds the target's transaction around it.
+
+Scope `none`: every statement stands by itself. Scope `record`: one target transaction a page; when a later step fails
+records whose earlier writes stand in it, the page goes back to its beginning and is walked again without them, until
+nothing new fails. Answers of lookups are kept and never asked for twice.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
+from apps.engine.ports import ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session, Written
+from apps.engine.records import Item, Page
+from apps.engine.result import FailedRecord, PageResult
+from apps.engine.steps import STEPS, send, split
+from apps.engine.walk import Opened, Walk, outage_wait
+
+MAX_REPLAYS = 50
+"""After that many walks of one page everything that still fails is taken out at once with its writes."""
+
+
+@dataclass
+class Delivery:
+    """Delivers pages of one run on one worker.
+
+    `ledger_key(page, step)` names the ledger row of a part; `run` is what expressions read as `run`.
+    """
+
+    plan: Plan
+    opened: Opened
+    ledger_key: Callable[[Page, str], LedgerKey]
+    idempotency_key: Callable[[Node, Item], str]
+    run: dict[str, Any] = field(default_factory=dict)
+    should_stop: Callable[[], bool] = lambda: False
+
+    def deliver(self, page: Page) -> PageResult:
+        """Walk the page to its end, or as far as it gets; never raises for a foreign reason."""
+        scope = Scope(page.now, self.plan.flow, self.run, self.plan.settings)
+        entrance = self._walk(scope)
+        started = enter(entrance, page)
+        if self.plan.scope is ScopeKind.NONE:
+            result, copies = self._open_walk(entrance, page, started), entrance.copies
+        else:
+            result, copies = self._scoped_walks(entrance, page, started)
+        settle(result, page.items, copies, shares_fates=self.plan.makes_copies)
+        return result
+
+    def _walk(self, scope: Scope, *, is_scoped: bool = False) -> Walk:
+        return Walk(
+            self.plan,
+            self.opened,
+            scope,
+            is_scoped=is_scoped,
+            should_stop=self.should_stop,
+            idempotency_key=self.idempotency_key,
+        )
+
+    # --- scope none --------------------------------------------------------------------------------------------------
+    def _open_walk(self, walk: Walk, page: Page, started: list[Item]) -> PageResult:
+        walk.opened = StatementScope(self.opened, self.ledger_key, page, walk)
+        walk.place(started)
+        walk.run(STEPS)
+        return walk.result
+
+    # --- scope record ------------------------------------------------------------------------------------------------
+    def _scoped_walks(self, entrance: Walk, page: Page, started: list[Item]) -> tuple[PageResult, list[Item]]:
+        sessions = self._sessions()
+        marks = [Mark.of(item) for item in started]
+        try:
+            walk, carried = self._replay(entrance, page, marks, sessions)
+            self._write_ledger(page, walk, carried, sessions)
+            for session in sessions:
+                session.commit()
+        except Outage as outage:
+            roll_back(sessions)
+            return self._whole_page_waits(entrance, marks, outage), []
+        except BaseException:
+            roll_back(sessions)
+            raise
+        result = merge(entrance.result, walk.result, carried)
+        self._send_held(walk, result)
+        return result, walk.copies
+
+    def _replay(
+        self, entrance: Walk, page: Page, marks: "list[Mark]", sessions: list[Session]
+    ) -> "tuple[Walk, Carried]":
+        carried = Carried(self.plan)
+        answers: dict[tuple[int, int], Any] = {}
+        for session in sessions:
+            session.begin()
+        forced = self._read_ledger(page, sessions)
+        for session in sessions:
+            session.savepoint("page")
+        for attempt in range(MAX_REPLAYS):
+            walk = self._walk(entrance.scope, is_scoped=True)
+            walk.answers, walk.forced = answers, forced
+            walk.place([mark.restore() for mark in marks if mark.item.ordinal not in carried.ordinals])
+            walk.run(STEPS)
+            if not walk.undo and not walk.parked_undo:
+                return walk, carried
+            carried.take(walk, drop_all_failed=attempt >= MAX_REPLAYS - 2)
+            for session in sessions:
+                session.rollback_to("page")
+        raise AssertionError("a walk without the failing records fails no record with writes to undo")
+
+    def _whole_page_waits(self, entrance: Walk, marks: "list[Mark]", outage: Outage) -> PageResult:
+        result = entrance.result
+        result.rest = [mark.restore() for mark in marks]
+        result.wait = outage_wait(self._first_import(), outage)
+        return result
+
+    def _send_held(self, walk: Walk, result: PageResult) -> None:
+        """Sends that cannot be rolled back go out when the scope stands."""
+        gone = {entry.item.ordinal for entry in result.failures() if not entry.is_handled}
+        walk.is_scoped = False
+        walk.result = result
+        for node, items, bodies in walk.held:
+            keep = [i for i, item in enumerate(items) if item.ordinal not in gone]
+            result.tally(node.index).rolled_back += [item for item in items if item.ordinal in gone]
+            send(walk, node, [items[i] for i in keep], [bodies[i] for i in keep], onward=False)
+
+    # --- ledger ------------------------------------------------------------------------------------------------------
+    def _ledgered(self) -> bool:
+        return any(
+            self.opened.target(node).repeats is Repeats.LEDGER
+            for node in self.plan.nodes
+            if node.kind is StepKind.IMPORT and node.is_transactional
+        )
+
+    def _read_ledger(self, page: Page, sessions: list[Session]) -> dict[tuple[str, int], Failure] | None:
+        if not sessions or not self._ledgered():
+            return None
+        stored = sessions[0].read_ledger(self.ledger_key(page, ""))
+        return None if stored is None else unpack_outcomes(stored)
+
+    def _write_ledger(self, page: Page, walk: Walk, carried: "Carried", sessions: list[Session]) -> None:
+        if sessions and walk.forced is None and self._ledgered():
+            outcomes = pack_outcomes([*carried.write_failures, *walk.write_failures])
+            sessions[0].write_ledger(self.ledger_key(page, ""), outcomes)
+
+    def _sessions(self) -> list[Session]:
+        names = dict.fromkeys(
+            node.connection for node in self.plan.nodes if node.kind is StepKind.IMPORT and node.is_transactional
+        )
+        return [self.opened.session(name) for name in names]
+
+    def _first_import(self) -> Node:
+        return next((n for n in self.plan.nodes if n.kind is StepKind.IMPORT and n.is_transactional), self.plan.export)
+
+
+@dataclass
+class StatementScope:
+    """Scope `none`: wraps each write to a transactional target in a transaction of its own, ledger row included."""
+
+    inner: Opened
+    ledger_key: Callable[[Page, str], LedgerKey]
+    page: Page
+    walk: Walk
+
+    def lookup(self, node: Node) -> Any:
+        return self.inner.lookup(node)
+
+    def session(self, connection: str) -> Session:
+        return self.inner.session(connection)
+
+    def target(self, node: Node) -> Any:
+        target = self.inner.target(node)
+        if not node.is_transactional:
+            return target
+        return StatementTarget(target, self.inner.session(node.connection), self.ledger_key(self.page, node.key), self.walk)
+
+
+@dataclass
+class StatementTarget:
+    target: Any
+    session: Session
+    key: LedgerKey
+    walk: Walk
+
+    @property
+    def transactional(self) -> bool:
+        return True
+
+    @property
+    def repeats(self) -> Repeats:
+        return Repeats(self.target.repeats)
+
+    def write(self, batch: Any) -> Any:
+        self.session.begin()
+        try:
+            written = self._write(batch)
+            self.session.commit()
+        except BaseException:
+            with suppress(Outage):
+                self.session.rollback()
+            raise
+        return written
+
+    def _write(self, batch: Any) -> Any:
+        if self.target.repeats is not Repeats.LEDGER:
+            return self.target.write(batch)
+        stored = self.session.read_ledger(self.key)
+        if stored is None:
+            written = self.target.write(batch)
+            rows = [("", batch.ordinals[index], failure) for index, failure in written.failures.items()]
+            self.session.write_ledger(self.key, pack_outcomes(rows))
+            return written
+        failures = unpack_outcomes(stored)
+        from_ledger = {i: failures["", o] for i, o in enumerate(batch.ordinals) if ("", o) in failures}
+        return Written(from_ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An item as it was when the page's walk began, to begin again from."""
+
+    item: Item
+    at: int
+    record: dict[str, Any]
+    attempt: int
+    failed: bool
+    taken: bool
+
+    @classmethod
+    def of(cls, item: Item) -> "Mark":
+        return cls(item, item.at, item.record, item.attempt, item.failed, item.taken)
+
+    def restore(self) -> Item:
+        item = self.item
+        item.at, item.record, item.attempt = self.at, self.record, self.attempt
+        item.failed, item.taken, item.first_write = self.failed, self.taken, None
+        return item
+
+
+class Carried:
+    """Records taken out of a scope with their writes undone, and the visits that stay in the books."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.ordinals: set[int] = set()
+        self.result = PageResult()
+        self.write_failures: list[tuple[str, int, Failure]] = []
+
+    def take(self, walk: Walk, *, drop_all_failed: bool = False) -> None:
+        """Keep what the walk found out about the records whose writes must be undone."""
+        entries = walk.undo + (walk.result.failures() if drop_all_failed else [])
+        ordinals = {entry.item.ordinal for entry in entries} | {item.ordinal for item in walk.parked_undo}
+        self.write_failures += [row for row in walk.write_failures if row[1] in ordinals]
+        self._keep_visits(walk, ordinals, {item.ordinal: item.at for item in walk.parked_undo})
+        for entry in walk.undo:
+            self.result.tally(entry.node).failed.append(entry)
+            entry.item.taken = False
+        self.result.rest.extend(walk.parked_undo)
+        if walk.parked_undo and walk.result.wait:
+            self.result.wait = walk.result.wait
+        if walk.result.stopped_by in walk.undo:
+            self.result.stopped_by = walk.result.stopped_by
+        self.ordinals |= ordinals
+
+    def _keep_visits(self, walk: Walk, ordinals: set[int], restarts: dict[int, int]) -> None:
+        for index, tally in walk.result.tallies.items():
+            kept = self.result.tally(index)
+            kept.busy_s += tally.busy_s
+            writes = self.plan.nodes[index].kind is StepKind.IMPORT and self.plan.nodes[index].is_transactional
+            for item in tally.succeeded:
+                if item.ordinal in ordinals and index < restarts.get(item.ordinal, len(self.plan.nodes)):
+                    (kept.rolled_back if writes else kept.succeeded).append(item)
+            kept.ignored += [i for i in tally.ignored if i.ordinal in ordinals]
+            kept.failed += [entry for entry in tally.failed if entry.item.ordinal in ordinals]
+
+
+def enter(walk: Walk, page: Page) -> list[Item]:
+    """The export's own visits: rows that are no records fail, its output filter holds records back."""
+    export = walk.plan.export
+    result = walk.result
+    for row in page.malformed:
+        entry = FailedRecord(Item(row.ordinal, {}), 0, row.bad.failure, 0, {}, raw=row.bad.raw, place=row.bad.place)
+        result.tally(0).failed.append(entry)
+    result.failed += len(page.malformed)
+    if not page.items or page.items[0].at != 0:
+        return page.items  # the rest of a page, or a retry: its records have left the export behind them
+    passed = page.items
+    if export.output_filter is not None:
+        passed, dropped = split(walk, export, passed, export.output_filter, ErrorSource.OUTPUT_FILTER)
+        walk.ignore(export, dropped)
+    result.tally(0).succeeded.extend(passed)
+    if export.next == END:
+        return []
+    for item in passed:
+        item.at = export.next
+    return passed
+
+
+def merge(entrance: PageResult, walked: PageResult, carried: Carried) -> PageResult:
+    """One result out of the entrance, the last walk and what was taken out before it."""
+    for part in (carried.result, entrance):
+        for index, tally in part.tallies.items():
+            into = walked.tally(index)
+            into.succeeded += tally.succeeded
+            into.ignored += tally.ignored
+            into.failed += tally.failed
+            into.rolled_back += tally.rolled_back
+            into.empty_fields += tally.empty_fields
+            into.busy_s += tally.busy_s
+        walked.rest += part.rest
+        walked.log = part.log + walked.log
+        walked.stopped_by = walked.stopped_by or part.stopped_by
+        if part.wait and (walked.wait is None or part.wait.seconds > walked.wait.seconds):
+            walked.wait = part.wait
+    walked.failed += entrance.failed
+    return walked
+
+
+def settle(result: PageResult, items: list[Item], copies: list[Item], *, shares_fates: bool) -> None:
+    """Count the records that came to their end: failed if any error, else success if an import took it, else ignored."""
+    if shares_fates:
+        items = share_fates([*items, *copies])
+    waiting = {item.ordinal for item in result.rest}
+    for item in items:
+        if item.ordinal in waiting:
+            continue
+        if item.failed:
+            result.failed += 1
+        elif item.taken:
+            result.success += 1
+        else:
+            result.ignored += 1
+    result.busy_s = sum(tally.busy_s for tally in result.tallies.values())
+
+
+def share_fates(items: list[Item]) -> list[Item]:
+    """Copies of one record share its fate: a failure on one way is a failure of the record. One item a record."""
+    fates: dict[int, tuple[bool, bool]] = {}
+    for item in items:
+        failed, taken = fates.get(item.ordinal, (False, False))
+        fates[item.ordinal] = (failed or item.failed, taken or item.taken)
+    for item in items:
+        item.failed, item.taken = fates[item.ordinal]
+    return list({item.ordinal: item for item in items}.values())
+
+
+def roll_back(sessions: list[Session]) -> None:
+    for session in sessions:
+        with suppress(Outage):
+            session.rollback()
+
+
+def pack_outcomes(rows: Iterable[tuple[str, int, Failure]]) -> bytes:
+    return orjson.dumps(
+        [[step, ordinal, f.source, f.code, f.message, f.classification, f.field] for step, ordinal, f in rows]
+    )
+
+
+def unpack_outcomes(stored: bytes) -> dict[tuple[str, int], Failure]:
+    return {(row[0], row[1]): Failure(*row[2:7]) for row in orjson.loads(stored)}

@@ -1,0 +1,155 @@
+"""A record on its way: the `Item`, the trace key that identifies it, and how a page of items is stored."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from apps.engine.ports import BadRecord, Failure, Record
+
+KEY_FIELDS = ("id", "_id", "Id", "internalId", "uuid", "key", "externalId", "sku", "number", "email")
+"""Where a trace key is looked for when the author of a flow names none, first one present."""
+SHOWN_KEY_LENGTH = 128
+
+KeyOf = Callable[[Record], str]
+
+
+class Item:
+    """One record at one place of its way.
+
+    `at` is the index of the node it stands before, `record` what it is there. `first_write` names the node (and the
+    record at its input) from which a retry must start once that write is undone. `alone` items leave the flow after
+    their node: what comes after it was done before.
+    """
+
+    __slots__ = ("alone", "at", "attempt", "failed", "first_write", "generation", "key", "ordinal", "record", "taken")
+
+    def __init__(self, ordinal: int, record: Record, key: str = "", at: int = 0) -> None:
+        self.ordinal = ordinal
+        self.record = record
+        self.key = key
+        self.at = at
+        self.attempt = 0
+        self.generation = 0
+        self.failed = False
+        self.taken = False
+        self.alone = False
+        self.first_write: tuple[int, Record] | None = None
+
+    def copy(self) -> "Item":
+        twin = Item(self.ordinal, self.record, self.key, self.at)
+        twin.attempt, twin.generation, twin.alone = self.attempt, self.generation, self.alone
+        twin.failed, twin.taken, twin.first_write = self.failed, self.taken, self.first_write
+        return twin
+
+
+def default_key(record: Record) -> str:
+    """The first of the usual key fields that holds a value, as text; "" if there is none."""
+    for name in KEY_FIELDS:
+        value = record.get(name)
+        if value is not None and value != "" and not isinstance(value, dict | list):
+            return str(value)
+    return ""
+
+
+def key_hash(key: str) -> int | None:
+    """A signed 64-bit hash of the whole key, None for a blank one: what errors are matched on."""
+    if not key:
+        return None
+    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True)
+
+
+def payload_hash(record: Record) -> int:
+    """A signed 64-bit hash of a record's content, the order of its fields aside."""
+    return int.from_bytes(blake2b(to_json(record, sort=True), digest_size=8).digest(), "big", signed=True)
+
+
+def to_json(value: Any, *, sort: bool = False) -> bytes:
+    """JSON bytes of any record; what JSON cannot hold (lone surrogates) is escaped, never lost."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else 0)
+    except TypeError:
+        return _lenient_json(value, sort)
+
+
+def _lenient_json(value: Any, sort: bool) -> bytes:
+    return json.dumps(value, sort_keys=sort, default=str, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A row that is no record, with the ordinal it takes in the run."""
+
+    ordinal: int
+    bad: BadRecord
+
+
+@dataclass(slots=True)
+class Page:
+    """A page, or the rest (`part`) of one, as it is delivered. `now` is what expressions see, also when sent again."""
+
+    seq: int
+    part: int
+    now: datetime
+    items: list[Item]
+    malformed: list[Malformed] = field(default_factory=list)
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.part == 0
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self.malformed)
+
+
+def number_records(records: Iterable[Record | BadRecord], first: int, key_of: KeyOf) -> tuple[list[Item], list[Malformed]]:
+    """Give each row of a source page its ordinal in the run and its trace key."""
+    items: list[Item] = []
+    malformed: list[Malformed] = []
+    for ordinal, row in enumerate(records, first):
+        if isinstance(row, BadRecord):
+            malformed.append(Malformed(ordinal, row))
+        else:
+            items.append(Item(ordinal, row, key_of(row)))
+    return items, malformed
+
+
+def pack(items: list[Item], malformed: list[Malformed]) -> bytes:
+    """Items as one compressed row of bytes (JSON, zlib level 1)."""
+    rows = [
+        [i.ordinal, i.at, i.attempt, i.generation, i.failed, i.taken, i.alone, i.key, i.record, i.first_write]
+        for i in items
+    ]
+    bad = [[m.ordinal, m.bad.raw.hex(), m.bad.place, _failure_row(m.bad.failure)] for m in malformed]
+    return zlib.compress(to_json([rows, bad]), 1)
+
+
+def unpack(payload: bytes) -> tuple[list[Item], list[Malformed]]:
+    """The inverse of `pack`."""
+    rows, bad = loads(zlib.decompress(payload))
+    malformed = [Malformed(o, BadRecord(bytes.fromhex(raw), place, Failure(*row))) for o, raw, place, row in bad]
+    return [_item(row) for row in rows], malformed
+
+
+def _item(row: list[Any]) -> Item:
+    item = Item(row[0], row[8], row[7], row[1])
+    item.attempt, item.generation, item.failed, item.taken, item.alone = row[2:7]
+    item.first_write = tuple(row[9]) if row[9] else None
+    return item
+
+
+def _failure_row(failure: Failure) -> list[Any]:
+    return [failure.source, failure.code, failure.message, failure.classification, failure.field]
+
+
+def loads(data: bytes) -> Any:
+    """Parse JSON of ours: strict and fast, with a slow path for the escapes that `to_json` wrote for odd text."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)

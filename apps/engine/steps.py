@@ -1,0 +1,349 @@
+"""What each kind of step does with the items that stand before it."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from apps.engine.expressions import ExpressionError
+from apps.engine.plan import Node, StepKind
+from apps.engine.ports import (
+    Batch,
+    Classification,
+    ConnectorError,
+    ErrorSource,
+    Failure,
+    Outage,
+    Record,
+    Repeats,
+    Target,
+    Written,
+)
+from apps.engine.records import Item
+from apps.engine.walk import Walk, component_failure
+
+T = TypeVar("T")
+
+EXPRESSION_CLASS = {
+    "missing": Classification.MISSING,
+    "parse": Classification.PARSE,
+    "value": Classification.VALUE,
+    "limit": Classification.TOO_LARGE,
+}
+
+
+def expression_failure(source: str, error: ExpressionError) -> Failure:
+    """An expression that failed on a record, in the words of the console."""
+    code = f"{source}_{error.kind}"
+    return Failure(source, code, str(error), EXPRESSION_CLASS.get(error.kind, ""), field=error.field)
+
+
+# --- filters ---------------------------------------------------------------------------------------------------------
+def run_filter(walk: Walk, node: Node, items: list[Item]) -> None:
+    """Records for which the condition does not hold are ignored and go no further."""
+    kept, dropped = split(walk, node, items, node.condition, ErrorSource.INPUT_FILTER)
+    walk.ignore(node, dropped)
+    walk.succeed(node, kept)
+
+
+def split(
+    walk: Walk, node: Node, items: list[Item], condition: Any, source: str
+) -> tuple[list[Item], list[Item]]:
+    """Those for which a condition holds, and those for which it does not; a condition that fails is a failure."""
+    kept: list[Item] = []
+    dropped: list[Item] = []
+    for item in items:
+        try:
+            (kept if condition(item.record, walk.scope) else dropped).append(item)
+        except ExpressionError as error:
+            walk.fail(node, item, expression_failure(source, error))
+    return kept, dropped
+
+
+def admitted(walk: Walk, node: Node, items: list[Item]) -> list[Item]:
+    """The items that pass the step's input filter. The others are ignored by this step and go on unchanged."""
+    if node.input_filter is None:
+        return items
+    kept, skipped = split(walk, node, items, node.input_filter, ErrorSource.INPUT_FILTER)
+    walk.ignore(node, skipped)
+    walk.forward(node, skipped)
+    return kept
+
+
+def hand_on(walk: Walk, node: Node, items: list[Item]) -> None:
+    """Success, unless the step's output filter holds a record back: then it is ignored and goes no further."""
+    if node.output_filter is not None:
+        items, dropped = split(walk, node, items, node.output_filter, ErrorSource.OUTPUT_FILTER)
+        walk.ignore(node, dropped)
+    walk.succeed(node, items)
+
+
+# --- map, log, branch ----------------------------------------------------------------------------------------------
+def run_map(walk: Walk, node: Node, items: list[Item]) -> None:
+    mapped = []
+    for item, fields in zip(*mapped_bodies(walk, node, admitted(walk, node, items)), strict=True):
+        item.record = {**item.record, **fields} if node.keeps_record else fields
+        mapped.append(item)
+    hand_on(walk, node, mapped)
+
+
+def mapped_bodies(walk: Walk, node: Node, items: list[Item]) -> tuple[list[Item], list[Record]]:
+    """The items whose mapping worked, and what it made of them."""
+    if node.mapping is None:
+        return items, [item.record for item in items]
+    mapping, scope, empty = node.mapping, walk.scope, walk.result.tally(node.index).empty_fields
+    good: list[Item] = []
+    bodies: list[Record] = []
+    for item in items:
+        try:
+            body = mapping(item.record, scope)
+        except ExpressionError as error:
+            walk.fail(node, item, expression_failure(ErrorSource.MAPPING, error))
+            continue
+        if None in body.values() or "" in body.values():
+            empty.update(mapping.empty_fields(body))
+        good.append(item)
+        bodies.append(body)
+    return good, bodies
+
+
+def run_log(walk: Walk, node: Node, items: list[Item]) -> None:
+    items = admitted(walk, node, items)
+    assert node.message is not None
+    good = []
+    for item in items:
+        try:
+            text = str(node.message(item.record, walk.scope))
+        except ExpressionError as error:
+            walk.fail(node, item, expression_failure(ErrorSource.MAPPING, error))
+            continue
+        walk.log(node.level, node, text)
+        good.append(item)
+    walk.succeed(node, good)
+
+
+def run_branch(walk: Walk, node: Node, items: list[Item]) -> None:
+    """Send each item down the first way that holds (or all that do); where none holds it is ignored."""
+    routed: dict[int, list[Item]] = {}
+    for item in items:
+        try:
+            firsts = open_ways(walk, node, item)
+        except ExpressionError as error:
+            walk.fail(node, item, expression_failure(ErrorSource.BRANCH, error))
+            continue
+        if not firsts:
+            walk.ignore(node, [item])
+        for number, first in enumerate(firsts):
+            twin = item if number == 0 else walk_copy(walk, item)
+            walk.result.tally(node.index).succeeded.append(twin)
+            routed.setdefault(first, []).append(twin)
+    for first, group in routed.items():
+        walk.forward(replace(node, next=first), group)
+
+
+def open_ways(walk: Walk, node: Node, item: Item) -> list[int]:
+    found: list[int] = []
+    for way in node.ways:
+        if way.when is None or way.when(item.record, walk.scope):
+            found.append(way.first)
+            if not node.takes_all:
+                break
+    return found
+
+
+def walk_copy(walk: Walk, item: Item) -> Item:
+    twin = item.copy()
+    walk.copies.append(twin)
+    return twin
+
+
+# --- lookup ----------------------------------------------------------------------------------------------------------
+def run_lookup(walk: Walk, node: Node, items: list[Item]) -> None:
+    items = admitted(walk, node, items)
+    good = []
+    for item, found in zip(items, found_for(walk, node, items), strict=False):
+        if isinstance(found, Failure):
+            walk.fail(node, item, found)
+        elif not found and node.is_required:
+            text = f"Step {node.name} found nothing for this record, and it is required."
+            walk.fail(node, item, Failure(ErrorSource.LOOKUP, "lookup_empty", text, Classification.MISSING))
+        else:
+            value = found if node.is_list else (found[0] if found else None)
+            item.record = {**item.record, node.into: value}
+            good.append(item)
+    hand_on(walk, node, good)
+
+
+def found_for(walk: Walk, node: Node, items: list[Item]) -> Sequence[list[Record] | Failure]:
+    """What the application answers for each item. Answers are kept: a replay of the scope asks for nothing twice."""
+    asked = [item for item in items if (node.index, item.ordinal) not in walk.answers]
+    if asked:
+        answers = ask(walk, node, asked)
+        if answers is None:
+            return []
+        walk.answers.update({(node.index, item.ordinal): answer for item, answer in zip(asked, answers, strict=True)})
+    return [walk.answers[node.index, item.ordinal] for item in items]
+
+
+def ask(walk: Walk, node: Node, items: list[Item]) -> Sequence[list[Record] | Failure] | None:
+    """None: the lookup did not happen and the items wait."""
+    lookup = walk.opened.lookup(node)
+    try:
+        return guarded(walk, node, lambda: lookup.find([item.record for item in items], walk.scope))
+    except Outage as outage:
+        walk.outage(node, items, outage)
+        return None
+    except ConnectorError as error:
+        return [error.failure()] * len(items)
+    except Exception as error:
+        walk.log("error", node, traceback.format_exc())
+        return [component_failure(error)] * len(items)
+
+
+def guarded(walk: Walk, node: Node, call: Callable[[], T]) -> T:
+    """Make a call so that its failure leaves an open transaction usable."""
+    if not (walk.is_scoped and node.is_transactional):
+        return call()
+    session = walk.opened.session(node.connection)
+    session.savepoint("step")
+    try:
+        return call()
+    except Outage:
+        raise
+    except Exception:
+        session.rollback_to("step")
+        raise
+
+
+# --- import ----------------------------------------------------------------------------------------------------------
+def run_import(walk: Walk, node: Node, items: list[Item]) -> None:
+    """Write. What cannot be rolled back waits, inside a scope, until the scope has committed."""
+    items, bodies = mapped_bodies(walk, node, admitted(walk, node, items))
+    if not items:
+        return
+    if walk.is_scoped and not node.is_transactional:
+        walk.held.append((node, items, bodies))
+        walk.forward(node, items)
+    else:
+        send(walk, node, items, bodies)
+
+
+def send(walk: Walk, node: Node, items: list[Item], bodies: list[Record], *, onward: bool = True) -> None:
+    """Write the bodies and book each outcome."""
+    target = walk.opened.target(node)
+    items, bodies = without_forced(walk, node, items, bodies)
+    try:
+        written = write(walk, node, target, items, bodies)
+    except Outage as outage:
+        if not onward:
+            mark_alone(items)
+        walk.outage(node, items, outage)
+        return
+    except ConnectorError as error:
+        written = Written(dict.fromkeys(range(len(items)), error.failure()))
+    except Exception as error:
+        walk.log("error", node, traceback.format_exc())
+        written = Written(dict.fromkeys(range(len(items)), component_failure(error)))
+    book(walk, node, items, written, onward)
+
+
+def mark_alone(items: list[Item]) -> None:
+    for item in items:
+        item.alone = True
+
+
+def without_forced(
+    walk: Walk, node: Node, items: list[Item], bodies: list[Record]
+) -> tuple[list[Item], list[Record]]:
+    """Leave out the records whose failure the target's ledger already tells (a delivery repeated after a kill)."""
+    if not walk.forced or not node.is_transactional:
+        return items, bodies
+    kept = []
+    for item, body in zip(items, bodies, strict=True):
+        failure = walk.forced.get((node.key, item.ordinal))
+        if failure is None:
+            kept.append((item, body))
+        else:
+            walk.fail(node, item, failure)
+    return [item for item, _ in kept], [body for _, body in kept]
+
+
+def write(walk: Walk, node: Node, target: Target, items: list[Item], bodies: list[Record]) -> Written:
+    if not items:
+        return Written()
+    if walk.forced is not None and target.repeats is Repeats.LEDGER:
+        return Written()  # the ledger says that this part was committed: these went through
+    batch = Batch(
+        bodies=bodies,
+        records=[item.record for item in items],
+        ordinals=[item.ordinal for item in items],
+        keys=lambda index: walk.idempotency_key(node, items[index]),
+        scope=walk.scope,
+        stop=walk.should_stop,
+    )
+    return guarded(walk, node, lambda: target.write(batch))
+
+
+def book(walk: Walk, node: Node, items: list[Item], written: Written, onward: bool) -> None:
+    if written.failures or written.not_sent:
+        good = [item for index, item in enumerate(items) if index not in written.failures | written.not_sent]
+    else:
+        good = items
+    keep_first_write(walk, node, good)
+    for item in good:
+        item.taken = True
+    if written.answers and node.response_mapping is not None:
+        good = with_answers(walk, node, items, written)
+    for index, failure in written.failures.items():
+        walk.write_failures.append((node.key, items[index].ordinal, failure))
+        walk.fail(node, items[index], failure, onward=onward)
+    park_unsent(walk, node, items, written, onward)
+    if node.output_filter is not None and onward:
+        passed, held_back = split(walk, node, good, node.output_filter, ErrorSource.OUTPUT_FILTER)
+        walk.succeed(node, held_back, onward=False)
+        walk.succeed(node, passed)
+    else:
+        walk.succeed(node, good, onward=onward)
+
+
+def keep_first_write(walk: Walk, node: Node, items: list[Item]) -> None:
+    if walk.is_scoped and node.is_transactional:
+        for item in items:
+            if item.first_write is None:
+                item.first_write = (node.index, item.record)
+
+
+def with_answers(walk: Walk, node: Node, items: list[Item], written: Written) -> list[Item]:
+    """Put fields of the destination's answer back into the records."""
+    good = []
+    for index, item in enumerate(items):
+        if index in written.failures or index in written.not_sent:
+            continue
+        try:
+            fields = node.response_mapping(item.record, replace(walk.scope, answer=written.answers.get(index)))
+        except ExpressionError as error:
+            walk.fail(node, item, expression_failure(ErrorSource.RESPONSE_MAPPING, error))
+            continue
+        item.record = {**item.record, **fields}
+        good.append(item)
+    return good
+
+
+def park_unsent(walk: Walk, node: Node, items: list[Item], written: Written, onward: bool) -> None:
+    if not written.not_sent:
+        return
+    unsent = [items[index] for index in written.not_sent]
+    if not onward:
+        mark_alone(unsent)
+    outage = Outage("not_sent", "the rest was not sent yet", retry_after_s=max(written.not_sent.values()))
+    walk.outage(node, unsent, outage)
+
+
+STEPS: dict[str, Callable[[Walk, Node, list[Item]], None]] = {
+    StepKind.FILTER: run_filter,
+    StepKind.MAP: run_map,
+    StepKind.LOG: run_log,
+    StepKind.BRANCH: run_branch,
+    StepKind.LOOKUP: run_lookup,
+    StepKind.IMPORT: run_import,
+}

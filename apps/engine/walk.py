@@ -1,0 +1,195 @@
+"""One walk of a page's items through the nodes of a plan: who stands before which node, and what became of each.
+
+Steps (`apps.engine.steps`) decide; the walk keeps the books: forwards, tallies, applies the step's error policy.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from time import perf_counter
+from typing import Protocol
+
+from apps.engine.plan import END, Node, OnError, Plan
+from apps.engine.ports import ErrorSource, Failure, Lookup, Outage, Record, Scope, Session, Target
+from apps.engine.records import Item, key_hash
+from apps.engine.result import FailedRecord, LogLine, PageResult, Wait
+
+OUTAGE_WAIT_S = 5.0
+"""The least time before a send that did not happen is tried again."""
+
+
+class Opened(Protocol):
+    """The steps' connections, opened for this worker."""
+
+    def lookup(self, node: Node) -> Lookup: ...
+    def target(self, node: Node) -> Target: ...
+    def session(self, connection: str) -> Session: ...
+
+
+class Walk:
+    """State of one walk. `is_scoped`: a target transaction is open around the whole walk."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        opened: Opened,
+        scope: Scope,
+        *,
+        is_scoped: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+        idempotency_key: Callable[[Node, Item], str] = lambda node, item: f"{node.key}:{item.ordinal}",
+    ) -> None:
+        self.plan = plan
+        self.opened = opened
+        self.scope = scope
+        self.is_scoped = is_scoped
+        self.should_stop = should_stop
+        self.idempotency_key = idempotency_key
+        self.inbox: list[list[Item]] = [[] for _ in plan.nodes]
+        self.result = PageResult()
+        self.undo: list[FailedRecord] = []
+        self.parked_undo: list[Item] = []
+        self.held: list[tuple[Node, list[Item], list[Record]]] = []
+        self.copies: list[Item] = []
+        self.answers: dict[tuple[int, int], list[Record] | Failure] = {}
+        self.forced: dict[tuple[str, int], Failure] | None = None
+        self.write_failures: list[tuple[str, int, Failure]] = []
+        self.is_halted = False
+
+    # --- moving ------------------------------------------------------------------------------------------------------
+    def place(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self.inbox[item.at].append(item)
+
+    def run(self, steps: "Steps") -> None:
+        """Let every item walk to its end, node by node; what may not start any more is parked before its node."""
+        for node in self.plan.nodes:
+            items = self.inbox[node.index]
+            if not items:
+                continue
+            if self.is_halted or (not self.is_scoped and self.should_stop()):
+                self.park(node.index, items)
+                continue
+            self.work(steps, node, items)
+
+    def work(self, steps: "Steps", node: Node, items: list[Item]) -> None:
+        started = perf_counter()
+        try:
+            steps[node.kind](self, node, items)
+        finally:
+            self.result.tally(node.index).busy_s += perf_counter() - started
+
+    def forward(self, node: Node, items: list[Item]) -> None:
+        """On to the next node. Items that are `alone` have done the one step they came for."""
+        if node.next != END and items:
+            self.inbox[node.next].extend([i for i in items if not i.alone] if items[0].alone else items)
+
+    def park(self, index: int, items: Sequence[Item]) -> None:
+        for item in items:
+            item.at = index
+        self.result.rest.extend(items)
+
+    # --- outcomes ------------------------------------------------------------------------------------------------------
+    def succeed(self, node: Node, items: list[Item], *, onward: bool = True) -> None:
+        self.result.tally(node.index).succeeded.extend(items)
+        if onward:
+            self.forward(node, items)
+
+    def ignore(self, node: Node, items: list[Item]) -> None:
+        self.result.tally(node.index).ignored.extend(items)
+
+    def fail(self, node: Node, item: Item, failure: Failure, *, onward: bool = True) -> None:
+        """Answer a failure by the step's policy: try again later, ignore, set aside, or stop the run."""
+        policy = node.policy
+        if policy.on_error is OnError.RETRY and item.attempt < policy.attempts and not failure.unknown:
+            self.try_again(node, item, failure)
+            return
+        final = policy.final()
+        entry = FailedRecord(item, node.index, failure, node.index, item.record, key=self.key_at(node, item))
+        if final is OnError.IGNORE:
+            self.pass_handled(node, entry, onward)
+            return
+        if final is OnError.FAIL and self.result.stopped_by is None:
+            self.result.stopped_by = entry
+        self.set_aside(node, entry, onward)
+
+    def pass_handled(self, node: Node, entry: FailedRecord, onward: bool) -> None:
+        entry.is_handled = True
+        self.result.tally(node.index).failed.append(entry)
+        self.log("warning", node, f"Ignored as its policy says: {entry.failure.message}")
+        if onward:
+            self.forward(node, [entry.item])
+
+    def set_aside(self, node: Node, entry: FailedRecord, onward: bool) -> None:
+        item = entry.item
+        item.failed = True
+        if node.policy.continue_on_error:
+            self.result.tally(node.index).failed.append(entry)
+            if onward:
+                self.forward(node, [item])
+        elif self.is_scoped and item.first_write is not None:
+            entry.start, entry.record = item.first_write
+            self.undo.append(entry)
+        else:
+            self.result.tally(node.index).failed.append(entry)
+
+    def try_again(self, node: Node, item: Item, failure: Failure) -> None:
+        wait_s = max(node.policy.wait_s(item.attempt), failure.retry_after_s or 0)
+        item.attempt += 1
+        reason = f"step {node.name}: attempt {item.attempt + 1} of {node.policy.attempts + 1} after {failure.message}"
+        self.wait_for(Wait(wait_s, reason, node.connection))
+        if self.is_scoped and item.first_write is not None:
+            start, item.record = item.first_write
+            item.first_write = None
+            item.at = start
+            self.parked_undo.append(item)
+        else:
+            self.park(node.index, [item])
+
+    def outage(self, node: Node, items: list[Item], outage: Outage) -> None:
+        """Nothing was sent: the items wait before the node; inside a scope the whole page does."""
+        if self.is_scoped:
+            raise outage
+        self.is_halted = True
+        self.park(node.index, items)
+        self.wait_for(outage_wait(node, outage))
+
+    def wait_for(self, wait: Wait) -> None:
+        if self.result.wait is None or wait.seconds > self.result.wait.seconds:
+            self.result.wait = wait
+
+    def log(self, level: str, node: Node, text: str) -> None:
+        self.result.log.append(LogLine(level, node.index, text))
+
+    def key_at(self, node: Node, item: Item) -> str:
+        """The trace key of an item at a step that may have a template of its own."""
+        if node.trace_key is None:
+            return item.key
+        try:
+            return str(node.trace_key(item.record, self.scope) or "") or item.key
+        except Exception:  # a template that fails falls back to the record's key, by contract
+            return item.key
+
+
+Steps = dict[str, Callable[[Walk, Node, list[Item]], None]]
+
+
+def outage_wait(node: Node, outage: Outage) -> Wait:
+    where = f"connection {node.connection}" if node.connection else f"step {node.name}"
+    return Wait(max(OUTAGE_WAIT_S, outage.retry_after_s or 0), f"{where}: {outage.message}", node.connection)
+
+
+def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:
+    """The idempotency key of a record at a step: stable while its outcome is unknown, new with a new generation.
+
+    SHA-256 of account, step, root run, record identity and generation; the payload is not in it.
+    """
+    def key_of(node: Node, item: Item) -> str:
+        text = f"{account}:{node.key}:{root_run}:{item.ordinal}:{key_hash(item.key)}:{item.generation}"
+        return sha256(text.encode()).hexdigest()
+
+    return key_of
+
+
+def component_failure(error: Exception) -> Failure:
+    """A failure of the connector itself: not the data's and not the application's fault."""
+    return Failure(ErrorSource.INTERNAL, type(error).__name__, f"{type(error).__name__}: {error}")
