@@ -1,12 +1,26 @@
 """Errors, their root causes, retry data and attempts. Counts live on step states and causes; lists never count."""
 
+from typing import Any, ClassVar
+
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Member
 from apps.core.clock import wall_now
-from apps.core.models import FIRM, LOOSE, AccountScoped, HotScoped
+from apps.core.models import FIRM, LOOSE, AccountScoped, HotScoped, ScopedBy
+from apps.errors.querysets import (
+    DUE_FOR_RETRY,
+    KEYED,
+    OPEN,
+    RESOLVED,
+    RETRYING,
+    STORED_OPEN,
+    TO_AUTO_RESOLVE,
+    CauseQuerySet,
+    ErrorQuerySet,
+    StepStateQuerySet,
+)
 from apps.errors.states import (
     BulkKind,
     CauseState,
@@ -22,10 +36,6 @@ from apps.runs.models import Capture, Page, Run
 
 KEY_SHOWN = 128  # characters of a trace key that are shown; matching is on the hash of the whole key
 
-OPEN = Q(state=ErrorState.OPEN)
-OPEN_AND_FREE = OPEN & Q(retry_run__isnull=True)
-OPEN_OR_NOT_PASSED = Q(key_hash__isnull=False) & (OPEN | Q(passed_run__isnull=True))
-
 
 class StepState(AccountScoped):
     """A step's open counts: those of a flow, an integration, an account are sums over these."""
@@ -38,6 +48,9 @@ class StepState(AccountScoped):
     in_doubt = models.BigIntegerField(default=0)
     watched_keys = models.BigIntegerField(default=0)
     last_error_at = models.DateTimeField(null=True, blank=True)
+
+    unscoped: ClassVar[models.Manager[Any]] = StepStateQuerySet.as_manager()
+    objects: ClassVar[ScopedBy[StepStateQuerySet]] = ScopedBy()
 
     class Meta:
         db_table = "step_state"
@@ -72,6 +85,9 @@ class Cause(AccountScoped):
     total_errors = models.BigIntegerField(default=0)
     first_seen_at = models.DateTimeField(default=wall_now)
     last_seen_at = models.DateTimeField(default=wall_now)
+
+    unscoped: ClassVar[models.Manager[Any]] = CauseQuerySet.as_manager()
+    objects: ClassVar[ScopedBy[CauseQuerySet]] = ScopedBy()
 
     class Meta:
         db_table = "cause"
@@ -142,30 +158,35 @@ class Error(HotScoped):
     has_notes = models.BooleanField(default=False)
     keep = models.BooleanField(default=False)
 
+    unscoped: ClassVar[models.Manager[Any]] = ErrorQuerySet.as_manager()
+    objects: ClassVar[ScopedBy[ErrorQuerySet]] = ScopedBy()
+
     class Meta:
         db_table = "error"
         constraints = [
             models.UniqueConstraint(
                 fields=["step", "key_hash", "collision_no"],
-                condition=OPEN & Q(key_hash__isnull=False),
+                condition=STORED_OPEN & KEYED,
                 name="errors_one_open_per_key",
             ),
         ]
         indexes = [
-            models.Index(fields=["step", "-id"], name="errors_open_by_step", condition=OPEN_AND_FREE),
-            models.Index(fields=["account", "-id"], name="errors_inbox", condition=OPEN_AND_FREE),
+            models.Index(fields=["step", "-id"], name="errors_open_by_step", condition=OPEN),
+            models.Index(fields=["account", "-id"], name="errors_inbox", condition=OPEN),
             models.Index(
                 fields=["step", "-resolved_at", "-id"],
                 name="errors_resolved_by_step",
-                condition=Q(state=ErrorState.RESOLVED),
+                condition=RESOLVED,
             ),
             models.Index(fields=["cause", "-id"], name="errors_by_cause"),
             models.Index(fields=["run", "step", "id"], name="errors_of_run"),
-            models.Index(fields=["flow", "key_hash"], name="errors_to_auto_resolve", condition=OPEN_OR_NOT_PASSED),
+            models.Index(fields=["flow", "key_hash"], name="errors_to_auto_resolve", condition=TO_AUTO_RESOLVE),
             models.Index(fields=["account", "key_hash", "id"], name="errors_journey"),
-            models.Index(fields=["next_attempt_at"], name="errors_due", condition=Q(next_attempt_at__isnull=False)),
-            models.Index(fields=["retry_run", "id"], name="errors_under_retry", condition=Q(retry_run__isnull=False)),
-            models.Index(fields=["assignee", "-id"], name="errors_mine", condition=OPEN & Q(assignee__isnull=False)),
+            models.Index(fields=["next_attempt_at"], name="errors_due", condition=DUE_FOR_RETRY),
+            models.Index(fields=["retry_run", "id"], name="errors_under_retry", condition=RETRYING),
+            models.Index(
+                fields=["assignee", "-id"], name="errors_mine", condition=STORED_OPEN & Q(assignee__isnull=False)
+            ),
             models.Index(fields=["account", "occurred_at"], name="errors_to_purge"),
         ]
 

@@ -1,12 +1,15 @@
 """Integrations, connections, flows with their steps and revisions, and checkpoints."""
 
+from typing import Any, ClassVar
+
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Member
 from apps.core.clock import wall_now
-from apps.core.models import FIRM, LOOSE, AccountScoped
+from apps.core.models import FIRM, LOOSE, AccountScoped, ScopedBy
+from apps.flows.querysets import FlowQuerySet, StepQuerySet
 
 
 class Environment(models.TextChoices):
@@ -113,6 +116,9 @@ class Flow(AccountScoped):
     created_at = models.DateTimeField(default=wall_now, editable=False)
     removed_at = models.DateTimeField(null=True, blank=True)
 
+    unscoped: ClassVar[models.Manager[Any]] = FlowQuerySet.as_manager()
+    objects: ClassVar[ScopedBy[FlowQuerySet]] = ScopedBy()
+
     class Meta:
         db_table = "flow"
         constraints = [models.UniqueConstraint(fields=["account", "key"], name="flows_by_key")]
@@ -151,6 +157,9 @@ class Step(AccountScoped):
     position = models.PositiveSmallIntegerField(default=0)
     connection = models.ForeignKey(Connection, null=True, blank=True, on_delete=models.PROTECT, related_name="steps")
     removed_at = models.DateTimeField(null=True, blank=True)
+
+    unscoped: ClassVar[models.Manager[Any]] = StepQuerySet.as_manager()
+    objects: ClassVar[ScopedBy[StepQuerySet]] = ScopedBy()
 
     class Meta:
         db_table = "step"

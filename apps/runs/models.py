@@ -1,13 +1,26 @@
 """Runs, their steps' counts, pages, and what is kept beside them. The page commit alone writes the facts of a page."""
 
+from typing import Any, ClassVar
+
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Member
 from apps.core.clock import wall_now
-from apps.core.models import FIRM, LOOSE, AccountScoped, HotScoped
+from apps.core.models import FIRM, LOOSE, AccountScoped, HotScoped, ScopedBy
 from apps.flows.models import Environment, Flow, Integration, Revision, Step
+from apps.runs.querysets import (
+    ACTIVE,
+    DELIVERING,
+    NOT_DONE,
+    NOT_EMPTY,
+    PARKED,
+    QUEUED,
+    RUNNING,
+    PageQuerySet,
+    RunQuerySet,
+)
 from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 LAST_RUNS = 12  # how many letters `FlowState.last_runs` keeps, newest last
@@ -88,6 +101,9 @@ class Run(Leased, AccountScoped):
     ended_at = models.DateTimeField(null=True, blank=True)
     change_no = models.BigIntegerField(default=0)
 
+    unscoped: ClassVar[models.Manager[Any]] = RunQuerySet.as_manager()
+    objects: ClassVar[ScopedBy[RunQuerySet]] = ScopedBy()
+
     class Meta:
         db_table = "run"
         constraints = [
@@ -107,14 +123,14 @@ class Run(Leased, AccountScoped):
             ),
         ]
         indexes = [
-            models.Index(fields=["not_before"], name="runs_queued_due", condition=Q(status=RunStatus.QUEUED)),
-            models.Index(fields=["lease_until"], name="runs_lease_running", condition=Q(status=RunStatus.RUNNING)),
+            models.Index(fields=["not_before"], name="runs_queued_due", condition=QUEUED),
+            models.Index(fields=["lease_until"], name="runs_lease_running", condition=RUNNING),
             models.Index(fields=["flow", "-id"], name="runs_newest_of_flow"),
-            models.Index(fields=["flow", "-id"], name="runs_not_empty_of_flow", condition=~Q(outcome=RunOutcome.EMPTY)),
+            models.Index(fields=["flow", "-id"], name="runs_not_empty_of_flow", condition=NOT_EMPTY),
             models.Index(
                 fields=["account", "-id"],
                 name="runs_active_of_account",
-                condition=Q(status__in=[RunStatus.QUEUED, RunStatus.RUNNING]),
+                condition=ACTIVE,
             ),
             models.Index(fields=["flow", "status", "-id"], name="runs_by_status_of_flow"),
             models.Index(fields=["account", "created_at", "id"], name="runs_by_time_of_account"),
@@ -180,15 +196,16 @@ class Page(Leased, HotScoped):
     not_before = models.DateTimeField(null=True, blank=True)
     error_rows = models.IntegerField(default=0)
 
+    unscoped: ClassVar[models.Manager[Any]] = PageQuerySet.as_manager()
+    objects: ClassVar[ScopedBy[PageQuerySet]] = ScopedBy()
+
     class Meta:
         db_table = "page"
         constraints = [models.UniqueConstraint(fields=["run", "seq", "part"], name="pages_one_per_part")]
         indexes = [
-            models.Index(fields=["run", "seq", "part"], name="pages_not_done", condition=~Q(state=PageState.DONE)),
-            models.Index(
-                fields=["lease_until"], name="pages_lease_delivering", condition=Q(state=PageState.DELIVERING)
-            ),
-            models.Index(fields=["not_before"], name="pages_parked_due", condition=Q(state=PageState.PARKED)),
+            models.Index(fields=["run", "seq", "part"], name="pages_not_done", condition=NOT_DONE),
+            models.Index(fields=["lease_until"], name="pages_lease_delivering", condition=DELIVERING),
+            models.Index(fields=["not_before"], name="pages_parked_due", condition=PARKED),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,97 @@
+"""Search in the messages and trace keys of errors: trigrams on both databases, one meaning.
+
+Every word of the question must occur, also inside a word of the text. Text and question are folded the same way:
+lower case, and a blank for everything that is neither letter nor digit.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BigIntegerField
+from django.db.models.expressions import Expression
+from django.db.models.sql.compiler import SQLCompiler
+
+LONGEST_TEXT = 8_000  # characters of message and key that are searched
+MOST_WORDS = 12
+_TRIGRAM = 3
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+
+SqlAndParams = tuple[str, list[Any]]
+
+
+def folded(*texts: str) -> str:
+    """What is stored and searched for the given texts."""
+    return _NOT_ALPHANUMERIC.sub(" ", " ".join(texts).lower()).strip()[:LONGEST_TEXT]
+
+
+def words_of(question: str) -> list[str]:
+    return folded(question).split()[:MOST_WORDS]
+
+
+class SearchHits(Expression):
+    """The ids of the errors whose text holds all of the words, as a subquery for `id__in`."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__(output_field=BigIntegerField())
+        self.words = tuple(words)
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[str | int, ...]]:
+        sql, params = _postgresql_hits(self.words) if connection.vendor == "postgresql" else _sqlite_hits(self.words)
+        return sql, tuple(params)
+
+
+def _postgresql_hits(words: Sequence[str]) -> SqlAndParams:
+    # materialized: else ORDER BY id LIMIT n walks the key backwards for a rare word (4.7 s against 1.6 ms on 1 M)
+    return (
+        f"(WITH hits AS MATERIALIZED (SELECT error_id FROM error_text WHERE {_like(words)}) SELECT error_id FROM hits)",  # noqa: S608
+        [f"%{word}%" for word in words],
+    )
+
+
+def _sqlite_hits(words: Sequence[str]) -> SqlAndParams:
+    """Words of three letters and more by the trigram index, shorter ones by reading what those left."""
+    long = [word for word in words if len(word) >= _TRIGRAM]
+    short = [word for word in words if len(word) < _TRIGRAM]
+    conditions, params = [], list[Any]()
+    if long:
+        conditions.append("error_id IN (SELECT rowid FROM error_text_search WHERE error_text_search MATCH %s)")
+        params.append(" AND ".join(f'"{word}"' for word in long))
+    if short:
+        conditions.append(_like(short))
+        params.extend(f"%{word}%" for word in short)
+    return f"(SELECT error_id FROM error_text WHERE {' AND '.join(conditions)})", params  # noqa: S608
+
+
+def _like(words: Sequence[str]) -> str:
+    return " AND ".join(["text LIKE %s"] * len(words))
+
+
+def write_texts(account_id: int, texts: Iterable[tuple[int, str]], *, using: str = "default") -> None:
+    """Stores (error id, text) pairs for the search, folded; part of the caller's transaction, once per error."""
+    rows = [(error_id, account_id, folded(text)) for error_id, text in texts]
+    if not rows:
+        return
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO error_text (error_id, account_id, text) VALUES (%s, %s, %s)", rows)
+        if connection.vendor == "sqlite":
+            cursor.executemany(
+                "INSERT INTO error_text_search (rowid, text) VALUES (%s, %s)", [(row[0], row[2]) for row in rows]
+            )
+
+
+def remove_texts(error_ids: Sequence[int], *, using: str = "default") -> None:
+    """Takes errors out of the search, before they are purged; part of the caller's transaction."""
+    connection = connections[using]
+    ids = [(error_id,) for error_id in error_ids]
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.executemany(
+                "INSERT INTO error_text_search (error_text_search, rowid, text) "
+                "SELECT 'delete', error_id, text FROM error_text WHERE error_id = %s",
+                ids,
+            )
+        cursor.executemany("DELETE FROM error_text WHERE error_id = %s", ids)

@@ -1,0 +1,181 @@
+"""Starting, canceling and ending runs. Every change of a run's status happens here or in the page commit."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from apps.accounts.models import Member
+from apps.core.clock import database_now
+from apps.core.queue import enqueue
+from apps.flows.models import Flow, Overlap
+from apps.runs.models import LAST_RUNS, FlowState, Run
+from apps.runs.statuses import OUTCOME_LETTERS, RunKind, RunOutcome, RunStatus, Trigger
+
+WORK_RUN = "apps.execution.tasks.work_run"
+
+
+class RunRefused(Exception):  # noqa: N818 (an answer, not a fault)
+    """A run that may not start, or an act that its state does not allow; the message tells the user why."""
+
+
+def start_run(
+    *,
+    flow: Flow,
+    trigger: str = Trigger.MANUAL,
+    member: Member | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    window_from: datetime | None = None,
+    window_to: datetime | None = None,
+    scheduled_for: datetime | None = None,
+) -> Run:
+    """Queue a run of a flow and hint at it, in one transaction.
+
+    Raises RunRefused when the flow is disabled or has no definition, when its overlap policy is `skip` and a run is
+    under way, and when this tick of its schedule has its run already.
+    """
+    with transaction.atomic():
+        locked = Flow.unscoped.select_for_update().select_related("integration").get(pk=flow.pk)
+        refuse_unless_startable(locked)
+        run = Run(
+            account_id=locked.account_id,
+            flow=locked,
+            integration_id=locked.integration_id,
+            environment=locked.integration.environment,
+            revision_id=locked.revision_id,
+            trigger=trigger,
+            started_by=member,
+            parameters=dict(parameters or {}),
+            window_from=window_from,
+            window_to=window_to,
+            scheduled_for=scheduled_for,
+        )
+        _insert(run)
+        count_in(run)
+        hint(run.pk)
+    return run
+
+
+def _insert(run: Run) -> None:
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+    except IntegrityError as error:
+        raise RunRefused("This tick of the schedule has its run already.") from error
+    Run.unscoped.filter(pk=run.pk).update(root_run_id=run.pk, created_at=database_now(), hinted_at=database_now())
+    run.root_run_id = run.pk
+
+
+def refuse_unless_startable(flow: Flow) -> None:
+    """Raises RunRefused with the reason why a flow cannot run now."""
+    if flow.removed_at is not None:
+        raise RunRefused(f"Flow {flow.name} was removed.")
+    if flow.revision_id is None:
+        raise RunRefused(f"Flow {flow.name} has no definition yet. Apply one first.")
+    if not flow.enabled:
+        raise RunRefused(f"Flow {flow.name} is disabled. Enable it first.")
+    if flow.overlap == Overlap.SKIP and active_runs(flow.pk).exists():
+        raise RunRefused(f"Flow {flow.name} has a run under way, and its overlap policy is to skip the new one.")
+
+
+def active_runs(flow_id: int) -> Any:
+    """The flow's runs that are queued or under way."""
+    statuses = [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.RETRYING]
+    return Run.unscoped.filter(flow_id=flow_id, kind=RunKind.FLOW, status__in=statuses)
+
+
+def hint(run_id: int) -> None:
+    """Tell the workers that there is something to do for a run. The row decides, so one hint too many is harmless."""
+    enqueue(WORK_RUN, run_id)
+
+
+def count_in(run: Run) -> None:
+    """Keep the flow's state: one more queued run, and the latest one."""
+    FlowState.unscoped.get_or_create(flow_id=run.flow_id, defaults={"account_id": run.account_id})
+    FlowState.unscoped.filter(flow_id=run.flow_id).update(
+        queued=F("queued") + 1, last_run_id=run.pk, last_status=RunStatus.QUEUED, changed_at=database_now()
+    )
+
+
+def count_started(run: Run) -> None:
+    """Keep the flow's state: a queued run began its work."""
+    FlowState.unscoped.filter(flow_id=run.flow_id).update(
+        queued=F("queued") - 1,
+        running=F("running") + 1,
+        last_run_id=run.pk,
+        last_status=RunStatus.RUNNING,
+        last_started_at=database_now(),
+        changed_at=database_now(),
+    )
+
+
+def count_out(run: Run, *, was_running: bool, outcome: str) -> None:
+    """Keep the flow's state: a run ended; its letter joins the last twelve."""
+    state = FlowState.unscoped.select_for_update().get(flow_id=run.flow_id)
+    if was_running:
+        state.running -= 1
+    else:
+        state.queued -= 1
+    state.last_run_id, state.last_status = run.pk, outcome
+    state.last_runs = (state.last_runs + OUTCOME_LETTERS[outcome])[-LAST_RUNS:]
+    state.save(update_fields=["running", "queued", "last_run", "last_status", "last_runs"])
+    FlowState.unscoped.filter(pk=state.pk).update(last_ended_at=database_now(), changed_at=database_now())
+
+
+def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = None) -> None:
+    """Write a run's end, keep the flow's state, wake the next queued run. Call with the run's row locked."""
+    was_running = run.status == RunStatus.RUNNING
+    run.status, run.outcome = status, outcome
+    Run.unscoped.filter(pk=run.pk).update(
+        status=status,
+        outcome=outcome,
+        ended_at=database_now(),
+        lease_owner="",
+        lease_until=None,
+        not_before=None,
+        wait_reason="",
+        canceled_by_id=canceled_by if canceled_by is not None else F("canceled_by_id"),
+        change_no=F("change_no") + 1,
+    )
+    count_out(run, was_running=was_running, outcome=outcome)
+    wake_next(run)
+
+
+def wake_next(run: Run) -> None:
+    """Hint at the flow's oldest queued run, which may have waited for this one to end."""
+    following = Run.unscoped.filter(flow_id=run.flow_id, status=RunStatus.QUEUED).order_by("pk").values_list("pk").first()
+    if following is not None:
+        hint(following[0])
+
+
+def cancel_run(*, run: Run, member: Member | None) -> Run:
+    """Ask for a run's end at its next page boundary; one that nobody works on is canceled at once.
+
+    Raises RunRefused for a run that has ended.
+    """
+    with transaction.atomic():
+        locked = Run.unscoped.select_for_update().get(pk=run.pk)
+        if locked.is_ended:
+            raise RunRefused(f"Run {locked} has ended already: {locked.get_outcome_display().lower()}.")
+        Run.unscoped.filter(pk=locked.pk).update(
+            cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
+        )
+        if not has_live_lease(locked.pk):
+            end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
+        locked.refresh_from_db()
+    return locked
+
+
+def has_live_lease(run_id: int) -> bool:
+    return Run.unscoped.filter(pk=run_id, status=RunStatus.RUNNING, lease_until__gt=database_now()).exists()
+
+
+def outcome_of(run: Run) -> str:
+    """How a run that went through to its end turned out, by its counts."""
+    if run.failed or run.unit_errors:
+        return RunOutcome.COMPLETED_WITH_ERRORS
+    if not (run.success or run.ignored or run.errors):
+        return RunOutcome.EMPTY
+    return RunOutcome.COMPLETED
