@@ -64,6 +64,7 @@ class Account(models.Model):
 class Member(AccountScoped):
     """A user in an account. A blank role: the member sees only the integrations that a member role names."""
 
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False, related_name="members")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role, blank=True)
     may_edit_retry_data = models.BooleanField(default=False)

@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
+                        related_name="members",
                         to="accounts.account",
                     ),
                 ),

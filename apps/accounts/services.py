@@ -1,0 +1,76 @@
+"""Writes of accounts and members; every act leaves an audit entry in its own transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Model
+
+from apps.accounts.models import Account, ActorKind, AuditEntry, Member, Role, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a member (perhaps by a token), the command line, or Flowmend itself."""
+
+    kind: ActorKind
+    member_id: int | None = None
+    token_id: int | None = None
+
+    @classmethod
+    def member(cls, member: Member) -> "Actor":
+        return cls(ActorKind.MEMBER, member_id=member.pk)
+
+    @classmethod
+    def token(cls, token: Token) -> "Actor":
+        return cls(ActorKind.TOKEN, member_id=token.member_id, token_id=token.pk)
+
+
+SYSTEM = Actor(ActorKind.SYSTEM)
+COMMAND = Actor(ActorKind.COMMAND)
+
+
+def record_audit(
+    *,
+    account: Account | int,
+    actor: Actor,
+    act: str,
+    target: Model,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> AuditEntry:
+    """Adds to the audit log, in the caller's transaction. `before` and `after` never hold a secret."""
+    entry = AuditEntry(
+        account_id=account if isinstance(account, int) else account.pk,
+        actor_kind=actor.kind,
+        member_id=actor.member_id,
+        token_id=actor.token_id,
+        act=act,
+        object_kind=target._meta.model_name or "",
+        object_id=target.pk,
+        before=None if before is None else dict(before),
+        after=None if after is None else dict(after),
+    )
+    entry.save(force_insert=True)
+    return entry
+
+
+@transaction.atomic
+def create_account(*, name: str, owner: User, time_zone: str = "UTC", actor: Actor = SYSTEM) -> Account:
+    """A new account with its owner."""
+    account = Account.objects.create(name=name, time_zone=time_zone)
+    add_member(account=account, user=owner, role=Role.OWNER, actor=actor)
+    record_audit(account=account, actor=actor, act="account.create", target=account, after={"name": name})
+    return account
+
+
+@transaction.atomic
+def add_member(*, account: Account, user: User, role: Role, actor: Actor = SYSTEM) -> Member:
+    """Makes a user a member; raises `IntegrityError` if the user is one already."""
+    member = Member(account=account, user=user, role=role)
+    member.save(force_insert=True)
+    after = {"user": user.get_username(), "role": role.value}
+    record_audit(account=account, actor=actor, act="member.add", target=member, after=after)
+    return member

@@ -1,0 +1,36 @@
+"""`manage.py rotate_keys`: seals every stored secret with the newest key of FIELD_KEYS."""
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.core.crypto import SecretUnreadableError, current_key_id
+from apps.flows.models import Connection
+from apps.flows.secrets import rotate_secrets
+
+
+class Command(BaseCommand):
+    help = "Seals every stored secret with the newest key of FIELD_KEYS; the older keys may go afterwards."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only tell how many secrets an older key sealed")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        sealed_before = Connection.unscoped.exclude(secrets=None).exclude(secrets_key_id=current_key_id())
+        if options["dry_run"]:
+            self.stdout.write(f"{sealed_before.count()} connections to seal with key {current_key_id()}.")
+            return
+        rotated, unreadable = self._rotate(sealed_before)
+        self.stdout.write(f"{rotated} connections sealed with key {current_key_id()}.")
+        if unreadable:
+            raise CommandError("These connections cannot be read with any key in FIELD_KEYS: " + ", ".join(unreadable))
+
+    def _rotate(self, connections: Any) -> tuple[int, list[str]]:
+        rotated, unreadable = 0, []
+        for connection in connections.order_by("pk"):
+            try:
+                rotated += rotate_secrets(connection)
+            except SecretUnreadableError:
+                unreadable.append(f"{connection.name} (account {connection.account_id})")
+        return rotated, unreadable
