@@ -1,0 +1,51 @@
+"""What every test may ask for. SQLite unless DATABASE_URL names a PostgreSQL; then the same tests run there."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from apps.accounts.models import Account
+from apps.core import clock
+from apps.flows.models import Flow
+from tests.factories import make_account, make_flow, make_user
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> None:
+    """Hashing a password takes longer than most tests; how well it is hashed is Django's to test."""
+    django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def noon() -> Iterator[datetime]:
+    """All clocks stand at noon of 2 March 2026, UTC."""
+    with clock.frozen(NOON) as moment:
+        yield moment
+
+
+@pytest.fixture
+def account(db: None) -> Account:
+    return make_account()
+
+
+@pytest.fixture
+def flow(account: Account) -> Flow:
+    return make_flow(account)
+
+
+@pytest.fixture
+def superuser(db: None) -> User:
+    return make_user(is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def admin_client(superuser: User) -> Client:
+    client = Client()
+    client.force_login(superuser)
+    return client
