@@ -125,7 +125,7 @@ def key_hash_of(key: str) -> int | None:
 def make_error(
     run: Run | None = None, *, step: Step | None = None, cause: Cause | None = None, key: str = "", **fields: Any
 ) -> Error:
-    """An error, open unless the fields say otherwise, counted and searchable; `make_retry_data` adds what a retry sends."""
+    """An error (open unless the fields say otherwise), counted and searchable; see also `make_retry_data`."""
     step = step or (cause.step if cause else step_of(run.flow if run else make_flow()))
     run = run or make_run(step.flow)
     cause = cause or make_cause(step)

@@ -1,0 +1,65 @@
+from django.contrib import admin
+
+from apps.accounts.models import Account, AuditEntry, Member, MemberRole, Profile, Token
+from apps.core.admin import HistoryAdmin, HouseAdmin, KeptAdmin
+
+
+@admin.register(Account)
+class AccountAdmin(KeptAdmin):
+    list_display = ("name", "time_zone", "retention_days", "created_at", "closed_at")
+    list_filter = ("retention_days", ("closed_at", admin.EmptyFieldListFilter))
+    search_fields = ("name",)
+    readonly_fields = ("created_at",)
+
+
+class MemberRoleInline(admin.TabularInline):
+    model = MemberRole
+    extra = 0
+    autocomplete_fields = ("integration",)
+    raw_id_fields = ("account",)
+
+
+@admin.register(Member)
+class MemberAdmin(KeptAdmin):
+    list_display = ("user", "account", "role", "may_edit_retry_data", "disabled_at")
+    list_filter = ("role", ("disabled_at", admin.EmptyFieldListFilter))
+    list_select_related = ("user", "account")
+    search_fields = ("user__username", "user__email", "account__name")
+    autocomplete_fields = ("account", "user")
+    readonly_fields = ("created_at",)
+    inlines = (MemberRoleInline,)
+
+
+@admin.register(MemberRole)
+class MemberRoleAdmin(HouseAdmin):
+    list_display = ("member", "integration", "role")
+    list_filter = ("role",)
+    list_select_related = ("member__user", "integration")
+    search_fields = ("member__user__username", "integration__name")
+    autocomplete_fields = ("account", "member", "integration")
+
+
+@admin.register(Token)
+class TokenAdmin(HistoryAdmin):
+    list_display = ("prefix", "name", "member", "last_used_at", "expires_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("member__user",)
+    search_fields = ("prefix", "name", "member__user__username")
+    exclude = ("sha256",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(HistoryAdmin):
+    list_display = ("at", "actor_kind", "member", "act", "object_kind", "object_id", "account")
+    list_filter = ("actor_kind", "object_kind")
+    list_select_related = ("member__user", "account")
+    search_fields = ("act", "object_kind", "=object_id")
+
+
+@admin.register(Profile)
+class ProfileAdmin(HouseAdmin):
+    list_display = ("user", "theme", "times", "time_zone", "density")
+    list_filter = ("theme", "times", "density")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__email")
+    autocomplete_fields = ("user",)

@@ -1,0 +1,138 @@
+"""Errors and what belongs to them: history, apart from tags and comments. Stored records are not shown."""
+
+import re
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apps.core.admin import HistoryAdmin, HouseAdmin
+from apps.core.ids import Kind
+from apps.errors.models import (
+    BulkAct,
+    BulkItem,
+    Cause,
+    CauseBucket,
+    Comment,
+    Error,
+    ErrorTag,
+    ErrorText,
+    RetryData,
+    RetryItem,
+    RetryVersion,
+    StepState,
+    Tag,
+)
+
+_SHORT_ID = re.compile(r"e-\d+", re.IGNORECASE | re.ASCII)
+
+
+@admin.register(Error)
+class ErrorAdmin(HistoryAdmin):
+    id_kind = Kind.ERROR
+    list_display = ("__str__", "step", "shown_state", "key", "message", "occurred_at", "run_id")
+    list_filter = ("state", "unit", "reason", "in_doubt", "retry_failed")
+    list_select_related = ("step",)
+    search_fields = ("message",)
+    search_help_text = "Words of the message or the trace key, or an error such as e-48213"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        if _SHORT_ID.fullmatch(search_term.strip()):
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.search(search_term), False
+
+
+class OfErrorAdmin(HistoryAdmin):
+    """A list that is searched by the number of an error."""
+
+    search_fields: tuple[str, ...] = ("=error__id",)
+    search_help_text = "The number of an error"
+
+
+@admin.register(StepState)
+class StepStateAdmin(HistoryAdmin):
+    list_display = ("step", "flow", "open_errors", "open_units", "in_doubt", "watched_keys", "last_error_at")
+    list_select_related = ("step", "flow")
+    list_filter = ("last_error_at",)
+    search_fields = ("step__name", "flow__name")
+
+
+@admin.register(Cause)
+class CauseAdmin(HistoryAdmin):
+    id_kind = Kind.CAUSE
+    list_display = ("pattern", "step", "source", "code", "classification", "state", "open_errors", "total_errors")
+    list_filter = ("classification", "state", "source")
+    list_select_related = ("step",)
+    search_fields = ("pattern", "code", "step__name")
+
+
+@admin.register(CauseBucket)
+class CauseBucketAdmin(HistoryAdmin):
+    list_display = ("cause_id", "slot", "errors")
+    search_fields = ("=cause__id",)
+    search_help_text = "The number of a root cause"
+
+
+@admin.register(RetryData)
+class RetryDataAdmin(OfErrorAdmin):
+    list_display = ("error_id", "from_step", "version", "generation", "purged_at")
+    list_select_related = ("from_step",)
+    list_filter = (("purged_at", admin.EmptyFieldListFilter),)
+    exclude = ("record",)
+
+
+@admin.register(RetryVersion)
+class RetryVersionAdmin(OfErrorAdmin):
+    list_display = ("error_id", "version", "member", "at")
+    list_select_related = ("member__user",)
+    list_filter = ("at",)
+    exclude = ("record",)
+
+
+@admin.register(RetryItem)
+class RetryItemAdmin(OfErrorAdmin):
+    list_display = ("error_id", "run_id", "seq", "state", "outcome", "due_at", "at")
+    list_filter = ("state", "outcome")
+    search_fields = ("=error__id", "=run__id")
+    search_help_text = "The number of an error or a run"
+
+
+@admin.register(BulkAct)
+class BulkActAdmin(HistoryAdmin):
+    list_display = ("act", "member", "count", "done", "created_at", "ended_at")
+    list_select_related = ("member__user",)
+    list_filter = ("act",)
+    search_fields = ("member__user__username",)
+
+
+@admin.register(BulkItem)
+class BulkItemAdmin(OfErrorAdmin):
+    list_display = ("act_id", "error_id", "result")
+    list_filter = ("result",)
+
+
+@admin.register(ErrorText)
+class ErrorTextAdmin(OfErrorAdmin):
+    list_display = ("error_id", "text")
+
+
+@admin.register(Tag)
+class TagAdmin(HouseAdmin):
+    list_display = ("name", "account")
+    list_select_related = ("account",)
+    search_fields = ("name", "account__name")
+    autocomplete_fields = ("account",)
+
+
+@admin.register(ErrorTag)
+class ErrorTagAdmin(OfErrorAdmin):
+    list_display = ("error_id", "tag")
+    list_select_related = ("tag",)
+    search_fields = ("=error__id", "tag__name")
+
+
+@admin.register(Comment)
+class CommentAdmin(OfErrorAdmin):
+    list_display = ("error_id", "member", "at", "text")
+    list_select_related = ("member__user",)
+    search_fields = ("=error__id", "text")
