@@ -60,6 +60,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -83,6 +84,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "apps.console.context.console",
             ],
         },
     }
@@ -126,6 +128,8 @@ Q_CLUSTER = {
     "poll": 0.1,
     "label": "Queue",
 }
+LEASE_SECONDS = float(env("LEASE_SECONDS", "30"))  # a worker that is silent for longer has lost its run
+SLICE_SECONDS = float(env("SLICE_SECONDS", "60"))  # after that a worker gives a long run back if another one waits
 if REDIS_URL:
     Q_CLUSTER["redis"] = REDIS_URL
 else:
@@ -134,6 +138,7 @@ else:
 # --- People -------------------------------------------------------------------------------------------------------
 LOGIN_URL = "console:sign-in"
 LOGIN_REDIRECT_URL = "/"
+CSRF_FAILURE_VIEW = "apps.console.views.failures.out_of_date"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

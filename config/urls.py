@@ -7,3 +7,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("apps.console.urls")),
 ]
+
+handler400 = "apps.console.views.failures.bad_request"
+handler403 = "apps.console.views.failures.forbidden"
+handler404 = "apps.console.views.failures.not_found"
+handler500 = "apps.console.views.failures.broken"

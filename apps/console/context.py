@@ -1,0 +1,150 @@
+"""What every page shows around its content: the member's preferences, the navigation, the state of the workers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+
+from apps.accounts.models import Profile
+
+THEMES = ("system", "light", "dark")
+ENVIRONMENTS = ("production", "sandbox")
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """How one member reads the console. The defaults are for everyone who has not chosen."""
+
+    theme: str = "system"
+    times: str = "absolute"  # or relative
+    time_zone: str = settings.TIME_ZONE
+    density: str = "compact"  # or comfortable
+    shortcuts: bool = True
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+@dataclass(frozen=True)
+class Crumb:
+    """One place in the path above a page; the last has no address, for it is the page itself."""
+
+    label: str
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class NavCount:
+    """The number beside a place in the navigation; `bad` only for open errors and what is offline."""
+
+    text: str
+    bad: bool = False
+    hint: str = ""  # read out after the number: "open"
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Counts by the name of a place, and the facts at the foot of the navigation."""
+
+    counts: Mapping[str, NavCount] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)  # "Workers": "3 of 3 up"
+
+
+@dataclass(frozen=True)
+class Place:
+    name: str
+    label: str
+    icon: str
+    url_name: str
+    key: str = ""
+    group: str = ""  # empty: the main places; else the heading above
+    href: str = ""
+    count: NavCount | None = None
+
+
+PLACES = (
+    Place("dashboard", "Dashboard", "layout-dashboard", "console:dashboard", "g d"),
+    Place("errors", "Errors", "triangle-alert", "console:error-list", "g e"),
+    Place("integrations", "Integrations", "blocks", "console:integration-list", "g i"),
+    Place("connections", "Connections", "plug", "console:connection-list", "g c"),
+    Place("analytics", "Analytics", "chart-line", "console:analytics", "g a"),
+    Place("members", "Users and roles", "users", "console:member-list", group="Account"),
+    Place("notifications", "Notifications", "bell", "console:notification-list", group="Account"),
+    Place("tokens", "API tokens", "key-round", "console:token-list", group="Account"),
+    Place("audit", "Audit log", "scroll-text", "console:audit-log", group="Account"),
+    Place("support", "Support bundle", "life-buoy", "console:support-bundle", group="Account"),
+)
+
+
+def console(request: HttpRequest) -> dict[str, Any]:
+    """The context processor. Everything is lazy: a fragment that shows none of it asks the database nothing."""
+    return {
+        "prefs": SimpleLazyObject(lambda: preferences_of(request)),
+        "environment": SimpleLazyObject(lambda: environment_of(request)),
+        "environments": ENVIRONMENTS,
+        "themes": THEMES,
+        "places": SimpleLazyObject(lambda: places_of(request)),
+        "shell": SimpleLazyObject(lambda: shell_of(request)),
+        "profile_url": SimpleLazyObject(lambda: address_of("console:profile")),
+        "search_url": SimpleLazyObject(lambda: address_of("console:search")),
+    }
+
+
+def preferences_of(request: HttpRequest) -> Preferences:
+    """The signed-in member's preferences, else the defaults."""
+    user = getattr(request, "user", None)
+    return profile_of(user) if user is not None else Preferences()
+
+
+def profile_of(user: Any) -> Preferences:
+    """What the user's profile says, or the defaults for a user who has none."""
+    profile: Profile | None = getattr(user, "profile", None)
+    if profile is None:
+        return Preferences()
+    return Preferences(
+        theme=profile.theme,
+        times=profile.times,
+        time_zone=profile.time_zone or settings.TIME_ZONE,
+        density=profile.density,
+        shortcuts=profile.shortcuts_on,
+    )
+
+
+def environment_of(request: HttpRequest) -> str:
+    """The environment whose integrations are on screen: production unless this session switched."""
+    chosen = getattr(request, "session", {}).get("environment")
+    return chosen if chosen in ENVIRONMENTS else "production"
+
+
+def shell_of(request: HttpRequest) -> Shell:
+    """Counts and facts around the page; empty before anything has been counted."""
+    return Shell()
+
+
+def places_of(request: HttpRequest) -> list[Place]:
+    """The places that exist, each with its address and count; none before signing in."""
+    if not getattr(request, "user", None) or not request.user.is_authenticated:
+        return []
+    counts = shell_of(request).counts
+    found = ((place, address_of(place.url_name)) for place in PLACES)
+    return [_placed(place, href, counts) for place, href in found if href]
+
+
+def _placed(place: Place, href: str, counts: Mapping[str, NavCount]) -> Place:
+    return Place(
+        place.name, place.label, place.icon, place.url_name, place.key, place.group, href, counts.get(place.name)
+    )
+
+
+def address_of(url_name: str) -> str:
+    """The address of a page, or nothing while the page does not exist: no dead links."""
+    try:
+        return reverse(url_name)
+    except NoReverseMatch:
+        return ""

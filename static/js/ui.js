@@ -1,0 +1,15 @@
+// Small behaviour for every page: runs under `script-src 'self'`, without inline handlers and without eval.
+// Each page reads and acts without it; these modules only make it quicker.
+import { startKeys } from "./keys.js";
+import { startMenus } from "./menus.js";
+import { startPanels } from "./panels.js";
+import { startRows } from "./rows.js";
+import { startTheme, toggleTheme } from "./theme.js";
+import { startTimes } from "./times.js";
+
+startTheme();
+startMenus();
+startRows();
+startKeys({ t: toggleTheme });
+startPanels();
+startTimes();

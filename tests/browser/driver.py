@@ -1,0 +1,121 @@
+"""A real Chromium, driven from a thread of its own.
+
+Playwright's sync API keeps an event loop running in its thread, and Django rightly refuses the ORM there. So the
+browser lives in one worker thread, and a test hands it functions: `driver.run(lambda page: ...)`. The test's own
+thread stays free for factories and asserts on the database.
+"""
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+WIDTHS = (1920, 1440, 1024, 390)
+AXE_WIDTHS = (1440, 390)  # the two layouts; between them only room changes
+HEIGHT = 900
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# a violation of the content security policy is an event of the document; nothing else tells all of them
+WATCH_POLICY = """
+window.policyViolations = [];
+document.addEventListener("securitypolicyviolation",
+  (event) => window.policyViolations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}`));
+"""
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+T = TypeVar("T")
+
+
+class Driver:
+    """Owns the browser's thread; `close()` ends it. Every function given to `run` gets a fresh page."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.cookies: list[Any] = []  # of name and value
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="browser")
+        self._playwright, self._browser = self._thread.submit(self._start).result()
+
+    @staticmethod
+    def _start() -> tuple[Playwright, Browser]:
+        playwright = sync_playwright().start()
+        return playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+    def close(self) -> None:
+        self._thread.submit(self._browser.close).result()
+        self._thread.submit(self._playwright.stop).result()
+        self._thread.shutdown()
+
+    def run(self, steps: Callable[[Page], T], *, width: int = 1440, script: bool = True, scheme: str = "light") -> T:
+        """Runs `steps` with a new page of a new, signed-in context and returns their result."""
+        return self._thread.submit(self._in_context, steps, width, script, scheme).result()
+
+    def _in_context(self, steps: Callable[[Page], T], width: int, script: bool, scheme: str) -> T:
+        options: dict[str, Any] = {"java_script_enabled": script, "color_scheme": scheme}
+        context = self._browser.new_context(
+            base_url=self.address, viewport={"width": width, "height": HEIGHT}, **options
+        )
+        context.add_cookies([cookie | {"url": self.address} for cookie in self.cookies])
+        context.add_init_script(WATCH_POLICY)
+        try:
+            return steps(context.new_page())
+        finally:
+            context.close()
+
+    def inspect(self, path: str, *, theme: str, shots: Path | None = None) -> list[str]:
+        """Opens a page in this theme, looks at it at every width and returns what is wrong with it."""
+        return self.run(lambda page: _inspected(page, path, theme, shots), scheme=theme)
+
+
+def _inspected(page: Page, path: str, theme: str, shots: Path | None) -> list[str]:
+    problems: list[str] = []
+    page.on("console", lambda message: _note(problems, message.type, message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(path, wait_until="networkidle")
+    page.evaluate(f"document.documentElement.dataset.theme = {theme!r}")
+    # evaluated over the debugging protocol: the page's policy forbids an injected <script>, as it should
+    page.evaluate(AXE)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        problems += [f"at {width} px: {problem}" for problem in _problems_at(page, width)]
+        if shots:
+            page.screenshot(path=shots / f"{_file_name(path)}-{theme}-{width}.png", full_page=True)
+    problems += page.evaluate("window.policyViolations")
+    return [f"{path} in {theme}: {problem}" for problem in problems]
+
+
+def _problems_at(page: Page, width: int) -> list[str]:
+    overflow = page.evaluate(OVERFLOW)
+    problems = [f"{overflow} px wider than the window"] if overflow > 0 else []
+    return problems + _axe(page) if width in AXE_WIDTHS else problems
+
+
+def _file_name(path: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "home"
+
+
+def _note(problems: list[str], kind: str, text: str) -> None:
+    if kind in {"error", "warning"}:
+        problems.append(text)
+
+
+def _axe(page: Page) -> list[str]:
+    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+    result = page.evaluate("(options) => axe.run(document, options)", options)
+    return [_violation(violation) for violation in result["violations"]]
+
+
+def _violation(violation: dict[str, Any]) -> str:
+    nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
+    return f"axe {violation['id']}: {violation['help']} ({nodes})"
