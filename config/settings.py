@@ -110,6 +110,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- The queue: only hints travel here, the run rows decide -----------------------------------------------------------
 REDIS_URL = env("REDIS_URL")
 WORKERS = int(env("WORKERS", "2"))
+WEB_THREADS = int(env("WEB_THREADS", "4"))
 Q_CLUSTER = {
     "name": "flowmend",  # also the salt of the task signatures: never change it
     "workers": WORKERS,

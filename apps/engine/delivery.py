@@ -8,6 +8,7 @@ nothing new fails. Answers of lookups are kept and never asked for twice.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -36,12 +37,19 @@ class Delivery:
     idempotency_key: Callable[[Node, Item], str]
     run: dict[str, Any] = field(default_factory=dict)
     should_stop: Callable[[], bool] = lambda: False
+    patience_s: float = 45.0
 
     def deliver(self, page: Page) -> PageResult:
-        """Walk the page to its end, or as far as it gets; never raises for a foreign reason."""
+        """Walk the page to its end, or as far as it gets; never raises for a foreign reason.
+
+        After `patience_s` seconds nothing new is started: what has no outcome yet becomes the page's rest.
+        """
+        self._deadline = monotonic() + self.patience_s
         scope = Scope(page.now, self.plan.flow, self.run, self.plan.settings)
         entrance = self._walk(scope)
         started = enter(entrance, page)
+        if page.is_deadly:
+            return refuse_deadly(entrance, page, started)
         if self.plan.scope is ScopeKind.NONE:
             result, copies = self._open_walk(entrance, page, started), entrance.copies
         else:
@@ -55,18 +63,21 @@ class Delivery:
             self.opened,
             scope,
             is_scoped=is_scoped,
-            should_stop=self.should_stop,
+            should_stop=self._is_time_up,
             idempotency_key=self.idempotency_key,
         )
 
-    # --- scope none --------------------------------------------------------------------------------------------------
+    def _is_time_up(self) -> bool:
+        return monotonic() > self._deadline or self.should_stop()
+
+    # --- scope none ------------------------------------------------------------------------------------------------
     def _open_walk(self, walk: Walk, page: Page, started: list[Item]) -> PageResult:
         walk.opened = StatementScope(self.opened, self.ledger_key, page, walk)
         walk.place(started)
         walk.run(STEPS)
         return walk.result
 
-    # --- scope record ------------------------------------------------------------------------------------------------
+    # --- scope record ----------------------------------------------------------------------------------------------
     def _scoped_walks(self, entrance: Walk, page: Page, started: list[Item]) -> tuple[PageResult, list[Item]]:
         sessions = self._sessions()
         marks = [Mark.of(item) for item in started]
@@ -123,7 +134,7 @@ class Delivery:
             result.tally(node.index).rolled_back += [item for item in items if item.ordinal in gone]
             send(walk, node, [items[i] for i in keep], [bodies[i] for i in keep], onward=False)
 
-    # --- ledger ------------------------------------------------------------------------------------------------------
+    # --- ledger ----------------------------------------------------------------------------------------------------
     def _ledgered(self) -> bool:
         return any(
             self.opened.target(node).repeats is Repeats.LEDGER
@@ -171,7 +182,9 @@ class StatementScope:
         target = self.inner.target(node)
         if not node.is_transactional:
             return target
-        return StatementTarget(target, self.inner.session(node.connection), self.ledger_key(self.page, node.key), self.walk)
+        return StatementTarget(
+            target, self.inner.session(node.connection), self.ledger_key(self.page, node.key), self.walk
+        )
 
 
 @dataclass
@@ -341,6 +354,17 @@ def share_fates(items: list[Item]) -> list[Item]:
     for item in items:
         item.failed, item.taken = fates[item.ordinal]
     return list({item.ordinal: item for item in items}.values())
+
+
+def refuse_deadly(walk: Walk, page: Page, started: list[Item]) -> PageResult:
+    """The record on which workers died becomes an error at the step before which it stands."""
+    text = "The worker died again and again while it had this record. It is set aside and not tried any more."
+    for item in started:
+        node = walk.plan.nodes[item.at]
+        failure = Failure(ErrorSource.INTERNAL, "worker_died", text)
+        walk.set_aside(node, FailedRecord(item, node.index, failure, node.index, item.record), onward=False)
+    settle(walk.result, page.items, [], shares_fates=False)
+    return walk.result
 
 
 def roll_back(sessions: list[Session]) -> None:

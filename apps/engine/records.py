@@ -24,14 +24,27 @@ class Item:
 
     `at` is the index of the node it stands before, `record` what it is there. `first_write` names the node (and the
     record at its input) from which a retry must start once that write is undone. `alone` items leave the flow after
-    their node: what comes after it was done before.
+    their node: what comes after it was done before. `origin` is the record as exported, or its hash.
     """
 
-    __slots__ = ("alone", "at", "attempt", "failed", "first_write", "generation", "key", "ordinal", "record", "taken")
+    __slots__ = (
+        "alone",
+        "at",
+        "attempt",
+        "failed",
+        "first_write",
+        "generation",
+        "key",
+        "ordinal",
+        "origin",
+        "record",
+        "taken",
+    )
 
     def __init__(self, ordinal: int, record: Record, key: str = "", at: int = 0) -> None:
         self.ordinal = ordinal
         self.record = record
+        self.origin: Record | int = record
         self.key = key
         self.at = at
         self.attempt = 0
@@ -44,8 +57,16 @@ class Item:
     def copy(self) -> "Item":
         twin = Item(self.ordinal, self.record, self.key, self.at)
         twin.attempt, twin.generation, twin.alone = self.attempt, self.generation, self.alone
+        twin.origin = self.origin
         twin.failed, twin.taken, twin.first_write = self.failed, self.taken, self.first_write
         return twin
+
+    @property
+    def payload_hash(self) -> int:
+        """What tells two records with the same trace key apart: a hash of the record as it was exported."""
+        if isinstance(self.origin, dict):
+            self.origin = payload_hash(self.origin)
+        return self.origin
 
 
 def default_key(record: Record) -> str:
@@ -98,16 +119,16 @@ class Page:
     now: datetime
     items: list[Item]
     malformed: list[Malformed] = field(default_factory=list)
-
-    @property
-    def is_fresh(self) -> bool:
-        return self.part == 0
+    is_deadly: bool = False
+    """Workers died on it again and again; it is down to one record, which is not delivered any more."""
 
     def __len__(self) -> int:
         return len(self.items) + len(self.malformed)
 
 
-def number_records(records: Iterable[Record | BadRecord], first: int, key_of: KeyOf) -> tuple[list[Item], list[Malformed]]:
+def number_records(
+    records: Iterable[Record | BadRecord], first: int, key_of: KeyOf
+) -> tuple[list[Item], list[Malformed]]:
     """Give each row of a source page its ordinal in the run and its trace key."""
     items: list[Item] = []
     malformed: list[Malformed] = []
@@ -122,7 +143,19 @@ def number_records(records: Iterable[Record | BadRecord], first: int, key_of: Ke
 def pack(items: list[Item], malformed: list[Malformed]) -> bytes:
     """Items as one compressed row of bytes (JSON, zlib level 1)."""
     rows = [
-        [i.ordinal, i.at, i.attempt, i.generation, i.failed, i.taken, i.alone, i.key, i.record, i.first_write]
+        [
+            i.ordinal,
+            i.at,
+            i.attempt,
+            i.generation,
+            i.failed,
+            i.taken,
+            i.alone,
+            i.key,
+            i.record,
+            i.first_write,
+            _origin(i),
+        ]
         for i in items
     ]
     bad = [[m.ordinal, m.bad.raw.hex(), m.bad.place, _failure_row(m.bad.failure)] for m in malformed]
@@ -140,7 +173,13 @@ def _item(row: list[Any]) -> Item:
     item = Item(row[0], row[8], row[7], row[1])
     item.attempt, item.generation, item.failed, item.taken, item.alone = row[2:7]
     item.first_write = tuple(row[9]) if row[9] else None
+    if row[10] is not None:
+        item.origin = row[10]
     return item
+
+
+def _origin(item: Item) -> int | None:
+    return None if item.origin is item.record else item.payload_hash
 
 
 def _failure_row(failure: Failure) -> list[Any]:

@@ -38,7 +38,7 @@ def expression_failure(source: str, error: ExpressionError) -> Failure:
     return Failure(source, code, str(error), EXPRESSION_CLASS.get(error.kind, ""), field=error.field)
 
 
-# --- filters ---------------------------------------------------------------------------------------------------------
+# --- filters ------------------------------------------------------------------------------------------------------
 def run_filter(walk: Walk, node: Node, items: list[Item]) -> None:
     """Records for which the condition does not hold are ignored and go no further."""
     kept, dropped = split(walk, node, items, node.condition, ErrorSource.INPUT_FILTER)
@@ -46,9 +46,7 @@ def run_filter(walk: Walk, node: Node, items: list[Item]) -> None:
     walk.succeed(node, kept)
 
 
-def split(
-    walk: Walk, node: Node, items: list[Item], condition: Any, source: str
-) -> tuple[list[Item], list[Item]]:
+def split(walk: Walk, node: Node, items: list[Item], condition: Any, source: str) -> tuple[list[Item], list[Item]]:
     """Those for which a condition holds, and those for which it does not; a condition that fails is a failure."""
     kept: list[Item] = []
     dropped: list[Item] = []
@@ -78,7 +76,7 @@ def hand_on(walk: Walk, node: Node, items: list[Item]) -> None:
     walk.succeed(node, items)
 
 
-# --- map, log, branch ----------------------------------------------------------------------------------------------
+# --- map, log, branch ---------------------------------------------------------------------------------------------
 def run_map(walk: Walk, node: Node, items: list[Item]) -> None:
     mapped = []
     for item, fields in zip(*mapped_bodies(walk, node, admitted(walk, node, items)), strict=True):
@@ -157,7 +155,7 @@ def walk_copy(walk: Walk, item: Item) -> Item:
     return twin
 
 
-# --- lookup ----------------------------------------------------------------------------------------------------------
+# --- lookup -------------------------------------------------------------------------------------------------------
 def run_lookup(walk: Walk, node: Node, items: list[Item]) -> None:
     items = admitted(walk, node, items)
     good = []
@@ -215,7 +213,7 @@ def guarded(walk: Walk, node: Node, call: Callable[[], T]) -> T:
         raise
 
 
-# --- import ----------------------------------------------------------------------------------------------------------
+# --- import -------------------------------------------------------------------------------------------------------
 def run_import(walk: Walk, node: Node, items: list[Item]) -> None:
     """Write. What cannot be rolled back waits, inside a scope, until the scope has committed."""
     items, bodies = mapped_bodies(walk, node, admitted(walk, node, items))
@@ -252,9 +250,7 @@ def mark_alone(items: list[Item]) -> None:
         item.alone = True
 
 
-def without_forced(
-    walk: Walk, node: Node, items: list[Item], bodies: list[Record]
-) -> tuple[list[Item], list[Record]]:
+def without_forced(walk: Walk, node: Node, items: list[Item], bodies: list[Record]) -> tuple[list[Item], list[Record]]:
     """Leave out the records whose failure the target's ledger already tells (a delivery repeated after a kill)."""
     if not walk.forced or not node.is_transactional:
         return items, bodies

@@ -55,7 +55,7 @@ class Walk:
         self.write_failures: list[tuple[str, int, Failure]] = []
         self.is_halted = False
 
-    # --- moving ------------------------------------------------------------------------------------------------------
+    # --- moving ----------------------------------------------------------------------------------------------------
     def place(self, items: Sequence[Item]) -> None:
         for item in items:
             self.inbox[item.at].append(item)
@@ -88,7 +88,7 @@ class Walk:
             item.at = index
         self.result.rest.extend(items)
 
-    # --- outcomes ------------------------------------------------------------------------------------------------------
+    # --- outcomes --------------------------------------------------------------------------------------------------
     def succeed(self, node: Node, items: list[Item], *, onward: bool = True) -> None:
         self.result.tally(node.index).succeeded.extend(items)
         if onward:
@@ -183,6 +183,7 @@ def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:
 
     SHA-256 of account, step, root run, record identity and generation; the payload is not in it.
     """
+
     def key_of(node: Node, item: Item) -> str:
         text = f"{account}:{node.key}:{root_run}:{item.ordinal}:{key_hash(item.key)}:{item.generation}"
         return sha256(text.encode()).hexdigest()

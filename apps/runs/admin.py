@@ -1,5 +1,7 @@
 """Runs and what belongs to them: all of it history. The bytes of stored pages are not shown."""
 
+from typing import ClassVar
+
 from django.contrib import admin
 
 from apps.core.admin import HistoryAdmin
@@ -19,7 +21,7 @@ class RunAdmin(HistoryAdmin):
 class OfRunAdmin(HistoryAdmin):
     """A list that is searched by the number of a run."""
 
-    list_select_related: tuple[str, ...] = ("step",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("step",)
     search_fields = ("=run__id",)
     search_help_text = "The number of a run"
 

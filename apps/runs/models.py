@@ -312,3 +312,17 @@ class Capture(HotScoped):
 
     def __str__(self) -> str:
         return f"{self.method} {self.status}"
+
+
+class Machine(models.Model):
+    """A machine that runs workers, and when its supervisor last gave a sign of life. Belongs to no account."""
+
+    name = models.CharField(max_length=80, unique=True)
+    workers = models.PositiveSmallIntegerField(default=0)
+    seen_at = models.DateTimeField(default=wall_now)
+
+    class Meta:
+        db_table = "machine"
+
+    def __str__(self) -> str:
+        return self.name

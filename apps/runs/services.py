@@ -145,7 +145,9 @@ def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = No
 
 def wake_next(run: Run) -> None:
     """Hint at the flow's oldest queued run, which may have waited for this one to end."""
-    following = Run.unscoped.filter(flow_id=run.flow_id, status=RunStatus.QUEUED).order_by("pk").values_list("pk").first()
+    following = (
+        Run.unscoped.filter(flow_id=run.flow_id, status=RunStatus.QUEUED).order_by("pk").values_list("pk").first()
+    )
     if following is not None:
         hint(following[0])
 

@@ -1,0 +1,177 @@
+"""Who works on what: runs and pages are claimed by compare-and-swap, held by a lease, guarded by a fence.
+
+The queue may lose, delay or repeat a hint; whoever changes the row owns the work. Time is the database's.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+
+from apps.core.clock import database_now
+from apps.flows.models import Flow, Overlap
+from apps.runs.models import Page, Run
+from apps.runs.services import count_started
+from apps.runs.statuses import PageState, RunKind, RunStatus
+
+
+def due() -> Q:
+    return Q(not_before__isnull=True) | Q(not_before__lte=database_now())
+
+
+def lease_is_free() -> Q:
+    return Q(lease_until__isnull=True) | Q(lease_until__lte=database_now())
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that this worker owns for as long as its lease holds and nobody has a newer fence."""
+
+    run_id: int
+    owner: str
+    fence: int
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{threading.get_ident() % 100000}"
+
+
+def claim_run(run_id: int) -> Claim | None:
+    """Take a run that is queued and due, or whose lease has run out. None: somebody else's, ended, or not due."""
+    owner = worker_name()
+    with transaction.atomic():
+        run = Run.unscoped.filter(pk=run_id).select_related("flow").first()
+        if run is None or run.is_ended:
+            return None
+        if run.status == RunStatus.QUEUED and not may_begin(run):
+            return None
+        free = Q(status=RunStatus.QUEUED) | (Q(status=RunStatus.RUNNING) & lease_is_free())
+        taken = Run.unscoped.filter(due() & free, pk=run_id, fence=run.fence).update(
+            status=RunStatus.RUNNING,
+            lease_owner=owner,
+            lease_until=database_now(seconds=settings.LEASE_SECONDS),
+            fence=F("fence") + 1,
+            not_before=None,
+            wait_reason="",
+            started_at=Coalesce("started_at", database_now()),
+            change_no=F("change_no") + 1,
+        )
+        if not taken:
+            return None
+        if run.status == RunStatus.QUEUED:
+            begin(run)
+    return Claim(run_id, owner, run.fence + 1)
+
+
+def may_begin(run: Run) -> bool:
+    """Whether the flow's overlap policy lets a queued run begin; checked under the flow's row lock."""
+    flow = Flow.unscoped.select_for_update().get(pk=run.flow_id)
+    if flow.overlap == Overlap.ALLOW or run.kind != RunKind.FLOW:
+        return True
+    ahead = Run.unscoped.filter(flow_id=flow.pk, kind=RunKind.FLOW).exclude(pk=run.pk)
+    under_way = ahead.filter(Q(status=RunStatus.RUNNING) | Q(status=RunStatus.QUEUED, pk__lt=run.pk))
+    blocking = under_way.order_by("pk").first()
+    if blocking is not None:
+        Run.unscoped.filter(pk=run.pk, status=RunStatus.QUEUED).update(
+            wait_reason=f"run {blocking} of this flow goes first"
+        )
+    return blocking is None
+
+
+def begin(run: Run) -> None:
+    """A run's first claim takes the flow's next pass number: the order of its records against those of other runs."""
+    Flow.unscoped.filter(pk=run.flow_id).update(pass_no=F("pass_no") + 1)
+    pass_no = Flow.unscoped.values_list("pass_no", flat=True).get(pk=run.flow_id)
+    Run.unscoped.filter(pk=run.pk).update(pass_no=pass_no)
+    count_started(run)
+
+
+def release_run(claim: Claim, *, wait_s: float | None = None, reason: str = "") -> bool:
+    """Give a run back that goes on later: at once, or after `wait_s` seconds. False: it was not ours any more."""
+    return bool(
+        Run.unscoped.filter(pk=claim.run_id, fence=claim.fence, status=RunStatus.RUNNING).update(
+            lease_owner="",
+            lease_until=database_now(),
+            not_before=database_now(seconds=wait_s) if wait_s is not None else None,
+            wait_reason=reason[:255],
+            hinted_at=database_now(),
+            change_no=F("change_no") + 1,
+        )
+    )
+
+
+def claim_page(page: Page, claim: Claim) -> Page | None:
+    """Take a stored page of a run that we own; counts the delivery. None: it is not due yet."""
+    waiting = Q(state__in=[PageState.FETCHED, PageState.PARKED]) & due()
+    taken = Page.unscoped.filter(waiting | Q(state=PageState.DELIVERING), pk=page.pk, fence=page.fence).update(
+        state=PageState.DELIVERING,
+        lease_owner=claim.owner,
+        lease_until=database_now(seconds=settings.LEASE_SECONDS),
+        fence=F("fence") + 1,
+        deliveries=F("deliveries") + 1,
+    )
+    if not taken:
+        return None
+    page.fence, page.deliveries, page.state = page.fence + 1, page.deliveries + 1, PageState.DELIVERING
+    return page
+
+
+class Heartbeat:
+    """Renews a claim from a thread with a connection of its own; `is_lost` once somebody else has the run."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.lost = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat r-{claim.run_id}", daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        return self.lost.is_set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _beat(self) -> None:
+        try:
+            while not self._stop.wait(settings.LEASE_SECONDS / 3):
+                if not self._renew():
+                    self.lost.set()
+                    return
+        finally:
+            connection.close()
+
+    def _renew(self) -> bool:
+        until = database_now(seconds=settings.LEASE_SECONDS)
+        try:
+            with transaction.atomic():
+                mine = Run.unscoped.filter(pk=self.claim.run_id, fence=self.claim.fence, status=RunStatus.RUNNING)
+                renewed = mine.update(lease_until=until)
+                Page.unscoped.filter(
+                    run_id=self.claim.run_id, state=PageState.DELIVERING, lease_owner=self.claim.owner
+                ).update(lease_until=until)
+        except Exception:  # the database is away: the lease decides, and the page commit will find out
+            connection.close()
+            return True
+        return bool(renewed)
+
+
+@contextmanager
+def heartbeat(claim: Claim) -> Iterator[Heartbeat]:
+    beat = Heartbeat(claim)
+    beat.start()
+    try:
+        yield beat
+    finally:
+        beat.stop()

@@ -1,0 +1,79 @@
+"""Looks every second for what is due and sends hints; safe to run many times beside itself.
+
+It never works on a run: it claims due schedules by compare-and-swap and hints at runs that somebody should look at:
+queued ones whose hint was lost, waiting ones whose time has come, and those whose worker has died.
+"""
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+
+from apps.core.clock import database_now, read_now
+from apps.execution.claims import due, lease_is_free
+from apps.flows.models import Flow
+from apps.flows.schedules import next_due
+from apps.runs.models import Run
+from apps.runs.services import RunRefused, hint, start_run
+from apps.runs.statuses import RunStatus, Trigger
+
+logger = logging.getLogger(__name__)
+
+HINT_AGAIN_S = 10
+"""A hint that was not followed in that time is taken for lost."""
+MOST_AT_ONCE = 200
+
+
+def dispatch() -> int:
+    """One round; returns how many runs it hinted at or started."""
+    return start_scheduled() + hint_due_runs()
+
+
+def hint_due_runs() -> int:
+    """Hint at runs that wait for a worker, each at most once in HINT_AGAIN_S unless its time has come since."""
+    waiting = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING) & lease_is_free()
+    due_since = Coalesce("not_before", "lease_until", "created_at")
+    unhinted = (
+        Q(hinted_at__isnull=True)
+        | Q(hinted_at__lt=F("due_since"))
+        | Q(hinted_at__lt=database_now(seconds=-HINT_AGAIN_S))
+    )
+    runs = Run.unscoped.annotate(due_since=due_since).filter(due() & waiting & unhinted).order_by("pk")
+    hinted = 0
+    for key, at in runs.values_list("pk", "hinted_at")[:MOST_AT_ONCE]:
+        hinted += hint_once(key, at)
+    return hinted
+
+
+def hint_once(run_id: int, hinted_at: datetime | None) -> bool:
+    """Hint unless another dispatcher just did."""
+    with transaction.atomic():
+        mine = Run.unscoped.filter(pk=run_id, hinted_at=hinted_at).update(hinted_at=database_now())
+        if mine:
+            hint(run_id)
+    return bool(mine)
+
+
+def start_scheduled() -> int:
+    """Start the runs of flows whose schedule has come. Ticks that were missed are made up for by one run."""
+    flows = Flow.unscoped.filter(enabled=True, removed_at__isnull=True, next_due_at__lte=database_now())
+    return sum(start_tick(flow) for flow in flows.order_by("next_due_at")[:MOST_AT_ONCE])
+
+
+def start_tick(flow: Flow) -> bool:
+    """Claim one tick and start its run, in one transaction; at most one run a tick."""
+    assert flow.next_due_at is not None
+    due_at = flow.next_due_at
+    with transaction.atomic():
+        following = next_due(flow.cron, flow.time_zone, read_now()) if flow.cron else None
+        mine = Flow.unscoped.filter(pk=flow.pk, enabled=True, next_due_at=due_at).update(next_due_at=following)
+        if not mine:
+            return False
+        try:
+            start_run(flow=flow, trigger=Trigger.SCHEDULE, scheduled_for=due_at)
+        except RunRefused as refused:
+            logger.info("The tick of flow %s at %s started nothing: %s", flow.key, due_at, refused)
+            return False
+    return True

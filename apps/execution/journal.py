@@ -1,0 +1,352 @@
+"""The journal of one run: stores its pages, writes their page commits, ends it. Each call is one transaction.
+
+Nothing else writes the facts of a page. A worker whose fence is old gets `Fenced` and writes nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Max
+
+from apps.core.clock import database_now, read_now
+from apps.engine.loop import Fetched, Paused
+from apps.engine.plan import Plan
+from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
+from apps.engine.records import Page, pack, unpack
+from apps.engine.result import PageResult
+from apps.errors.booking import Book, book_page, book_unit
+from apps.errors.states import ErrorUnit
+from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
+from apps.execution.claims import Claim, claim_page
+from apps.flows.models import Flow, Step
+from apps.runs.models import LogLevel, Run
+from apps.runs.models import Page as PageRow
+from apps.runs.services import RunRefused, end_run, outcome_of, start_run
+from apps.runs.statuses import PageState, RunOutcome, RunStatus, Trigger
+
+SOURCE_WAITS_S = (5, 10, 20, 40, 60)
+"""How long a run waits each time its export cannot be reached, before its window fails."""
+DEADLY_DELIVERIES = 3
+"""After that many deliveries without a commit a page is halved, down to the record that kills its worker."""
+
+
+class Fenced(Exception):  # noqa: N818 (an answer: this worker lost its lease)
+    """Somebody else owns the run by now; nothing was written."""
+
+
+@dataclass
+class RunJournal:
+    """The inward port of the engine for one claimed run."""
+
+    claim: Claim
+    run: Run
+    plan: Plan
+    steps: dict[str, Step]
+    exports_in_order: bool = True
+    before_end: Callable[[], None] = lambda: None
+    """Called when every page is through, before the run ends: moves files into place. May be called again."""
+
+    def __post_init__(self) -> None:
+        self.rows: dict[tuple[int, int], PageRow] = {}
+        self.step_ids = [self.steps[node.key].pk for node in self.plan.nodes]
+        position = self.run.position or {}
+        self.next_seq: int = position.get("seq", 0)
+        self.next_ordinal: int = position.get("ordinal", 0)
+        self.is_exported = self.run.done_exporting
+
+    # --- pages in --------------------------------------------------------------------------------------------------
+    def next_page(self) -> Page | None:
+        stored = (
+            PageRow.unscoped.filter(run_id=self.run.pk).exclude(state=PageState.DONE).order_by("seq", "part").first()
+        )
+        if stored is None:
+            return None
+        row = claim_page(stored, self.claim)
+        if row is None:
+            self._wait_for_page(stored)
+        assert row is not None
+        if row.deliveries > DEADLY_DELIVERIES:
+            return self._halve(row)
+        return self._opened(row)
+
+    def _opened(self, row: PageRow) -> Page:
+        assert row.payload is not None
+        items, malformed = unpack(bytes(row.payload))
+        self.rows[row.seq, row.part] = row
+        return Page(row.seq, row.part, row.now_at, items, malformed)
+
+    def _wait_for_page(self, row: PageRow) -> None:
+        """The page is parked for later: put the run aside until then."""
+        assert row.not_before is not None
+        with transaction.atomic():
+            run = self._locked_run()
+            if self._cancel_if_asked(run):
+                raise Paused
+            wait_s = max(0.0, (row.not_before - read_now()).total_seconds())
+            self._put_aside(wait_s, run.wait_reason or f"page {row.seq} waits for its next attempt")
+        raise Paused
+
+    def _put_aside(self, wait_s: float, reason: str) -> None:
+        Run.unscoped.filter(pk=self.run.pk).update(
+            lease_owner="",
+            lease_until=database_now(),
+            not_before=database_now(seconds=wait_s),
+            wait_reason=reason[:255],
+            change_no=F("change_no") + 1,
+        )
+
+    def _halve(self, row: PageRow) -> Page:
+        """Split a page that kept killing its worker; a single record that does becomes an error of its own."""
+        assert row.payload is not None
+        items, malformed = unpack(bytes(row.payload))
+        middle = len(items) // 2
+        if not middle:
+            page = self._opened(row)
+            page.is_deadly = True
+            return page
+        with transaction.atomic():
+            self._locked_run()
+            rest = self._part_row(row, pack(items[middle:], []), len(items) - middle)
+            rest.save(force_insert=True)
+            kept = pack(items[:middle], malformed)
+            PageRow.unscoped.filter(pk=row.pk).update(payload=kept, records=middle + len(malformed), deliveries=1)
+        row.payload, row.deliveries = kept, 1
+        return self._opened(row)
+
+    def store(self, fetched: Fetched, *, claim: bool) -> Page:
+        row = PageRow(
+            account_id=self.run.account_id,
+            run_id=self.run.pk,
+            seq=self.next_seq,
+            state=PageState.DELIVERING if claim else PageState.FETCHED,
+            records=fetched.records,
+            ordinal_from=self.next_ordinal,
+            payload=fetched.payload,
+            source_ref={"at": fetched.source_ref},
+            position_after=fetched.position,
+            checkpoint_after=checkpoint_json(fetched),
+            now_at=fetched.now,
+            lease_owner=self.claim.owner if claim else "",
+            fence=int(claim),
+            deliveries=int(claim),
+        )
+        with transaction.atomic():
+            position = {
+                "seq": self.next_seq + 1,
+                "ordinal": self.next_ordinal + fetched.records,
+                "source": fetched.position,
+            }
+            stored = self._mine().update(position=position, pages_fetched=F("pages_fetched") + 1, deliveries=0)
+            if not stored:
+                raise Fenced
+            row.save(force_insert=True)
+        self.next_seq, self.next_ordinal = position["seq"], position["ordinal"]
+        self.rows[row.seq, row.part] = row
+        return Page(row.seq, 0, fetched.now, fetched.items, fetched.malformed)
+
+    def restart_export(self) -> None:
+        """Forget the pages of an export that cannot resume and was cut while they were stored."""
+        with transaction.atomic():
+            self._locked_run()
+            PageRow.unscoped.filter(run_id=self.run.pk).delete()
+            self._mine().update(position=None, pages_fetched=0)
+        self.next_seq = self.next_ordinal = 0
+
+    def end_export(self) -> None:
+        with transaction.atomic():
+            if not self._mine().update(done_exporting=True):
+                raise Fenced
+        self.is_exported = True
+
+    # --- the page commit -------------------------------------------------------------------------------------------
+    def commit(self, page: Page, result: PageResult) -> bool:
+        """One transaction: the page's errors, resolves, counters, checkpoint, remaining part, and the run's end if due.
+
+        Returns whether the run goes on at once. Raises Fenced if the page or the run is not ours any more.
+        """
+        row = self.rows.pop((page.seq, page.part))
+        with transaction.atomic():
+            self._settle_page(row, len(result.failures()))
+            run = self._locked_run()
+            book = self._book(run, page.seq)
+            booked = book_page(book, result)
+            is_through = self._store_rest(row, result)
+            count_page(book, self.plan, result, booked, is_through=is_through)
+            log_lines(book, self.plan, page, result)
+            if is_through:
+                self._move_checkpoint(row)
+            return self._go_on(run, book, result)
+
+    def _settle_page(self, row: PageRow, error_rows: int) -> None:
+        """Compare-and-swap on (fence, delivering): a page is booked once."""
+        booked = PageRow.unscoped.filter(
+            pk=row.pk, fence=row.fence, state=PageState.DELIVERING, lease_owner=self.claim.owner
+        ).update(state=PageState.DONE, payload=None, error_rows=error_rows, lease_until=None)
+        if not booked:
+            raise Fenced
+
+    def _store_rest(self, row: PageRow, result: PageResult) -> bool:
+        """Keep what has no outcome yet as the page's next part; True if the page is through."""
+        if result.rest:
+            part = self._part_row(row, pack(result.rest, []), len(result.rest))
+            part.state = PageState.PARKED
+            part.attempt = row.attempt + 1
+            part.deliveries = 0
+            part.save(force_insert=True)
+            wait_s = result.wait.seconds if result.wait else 0
+            PageRow.unscoped.filter(pk=part.pk).update(not_before=database_now(seconds=wait_s))
+            return False
+        others = PageRow.unscoped.filter(run_id=self.run.pk, seq=row.seq).exclude(state=PageState.DONE)
+        return not others.exists()
+
+    def _part_row(self, row: PageRow, payload: bytes, records: int) -> PageRow:
+        last = PageRow.unscoped.filter(run_id=self.run.pk, seq=row.seq).aggregate(last=Max("part"))["last"]
+        return PageRow(
+            account_id=row.account_id,
+            run_id=row.run_id,
+            seq=row.seq,
+            part=last + 1,
+            records=records,
+            ordinal_from=row.ordinal_from,
+            payload=payload,
+            source_ref=row.source_ref,
+            position_after=row.position_after,
+            checkpoint_after=row.checkpoint_after,
+            now_at=row.now_at,
+            attempt=row.attempt,
+            deliveries=1,
+        )
+
+    def _move_checkpoint(self, row: PageRow) -> None:
+        if self.exports_in_order and row.checkpoint_after is not None:
+            move_checkpoint(self.run, self.step_ids[0], row.checkpoint_after)
+
+    def _go_on(self, run: Run, book: Book, result: PageResult) -> bool:
+        if result.stopped_by is not None:
+            self._fail_rest(run, book, stop_failure(result))
+            return False
+        if self._cancel_if_asked(run):
+            return False
+        if result.rest and result.wait is not None and result.wait.seconds > 0:
+            self._put_aside(result.wait.seconds, f"waiting: {result.wait.reason}")
+            return False
+        return True
+
+    def _cancel_if_asked(self, run: Run) -> bool:
+        if run.cancel_requested_at is None:
+            return False
+        self._drop_pages()
+        end_run(run, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
+        return True
+
+    def _fail_rest(self, run: Run, book: Book, failure: Failure) -> None:
+        """The rest of the window becomes one open error on the export; the run has failed."""
+        window = {"position": self._delivered_position(), "from": _iso(run.window_from), "to": _iso(run.window_to)}
+        self._drop_pages()
+        booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window)
+        count_page(book, self.plan, PageResult(), booked, is_through=False)
+        run.refresh_from_db(fields=["status"])
+        end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED)
+
+    def _delivered_position(self) -> Any:
+        """Where the window goes on: behind the last page that is through."""
+        pages = PageRow.unscoped.filter(run_id=self.run.pk)
+        waiting = pages.exclude(state=PageState.DONE).order_by("seq").values_list("seq", flat=True).first()
+        done = pages.filter(state=PageState.DONE)
+        last = (done if waiting is None else done.filter(seq__lt=waiting)).order_by("-seq").first()
+        return last.position_after if last else None
+
+    def _drop_pages(self) -> None:
+        """Pages that will not be delivered; the checkpoint has not passed them, so the next run exports them again."""
+        PageRow.unscoped.filter(run_id=self.run.pk).exclude(state=PageState.DONE).delete()
+
+    # --- ends ------------------------------------------------------------------------------------------------------
+    def fail_export(self, error: ConnectorError) -> None:
+        with transaction.atomic():
+            run = self._locked_run()
+            if not self._cancel_if_asked(run):
+                self._fail_rest(run, self._book(run, None), error.failure())
+
+    def wait_for_source(self, outage: Outage) -> None:
+        """Put the run aside; after the last wait the window fails with what the outage said."""
+        with transaction.atomic():
+            run = self._locked_run()
+            if self._cancel_if_asked(run):
+                return
+            if run.deliveries >= len(SOURCE_WAITS_S):
+                self._fail_rest(run, self._book(run, None), outage.failure())
+                return
+            wait_s = max(SOURCE_WAITS_S[run.deliveries], outage.retry_after_s or 0)
+            self._mine().update(deliveries=F("deliveries") + 1)
+            self._put_aside(wait_s, f"waiting: connection {self.plan.export.connection}: {outage.message}")
+
+    def finish(self) -> None:
+        """End the run: check its balance sheet, move a checkpoint that only moves at the end, start what follows."""
+        self.before_end()
+        with transaction.atomic():
+            run = self._locked_run()
+            if self._cancel_if_asked(run):
+                return
+            if not self.exports_in_order:
+                last = PageRow.unscoped.filter(run_id=run.pk).order_by("-seq").first()
+                if last is not None and last.checkpoint_after is not None:
+                    move_checkpoint(run, self.step_ids[0], last.checkpoint_after)
+            difference = unbalanced(run)
+            if difference:
+                failure = Failure(ErrorSource.INTERNAL, "books_differ", difference)
+                book = self._book(run, None)
+                booked = book_unit(book, failure, unit=ErrorUnit.RUN, node=0, window={})
+                count_page(book, self.plan, PageResult(), booked, is_through=False)
+                run.refresh_from_db()
+            end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
+            start_followers(run)
+
+    # --- helpers ---------------------------------------------------------------------------------------------------
+    def _mine(self) -> Any:
+        return Run.unscoped.filter(pk=self.run.pk, fence=self.claim.fence, status=RunStatus.RUNNING)
+
+    def _locked_run(self) -> Run:
+        run = self._mine().select_for_update().first()
+        if run is None:
+            raise Fenced
+        return run  # type: ignore[no-any-return]
+
+    def _book(self, run: Run, page_seq: int | None) -> Book:
+        flow = Flow.unscoped.only("auto_resolve").get(pk=run.flow_id)
+        return Book(
+            account=run.account_id,
+            integration=run.integration_id,
+            flow=run.flow_id,
+            run=run.pk,
+            root_run=run.root_run_id or run.pk,
+            pass_no=run.pass_no or 0,
+            now=read_now(),
+            steps=self.step_ids,
+            paths=[node.path or node.name for node in self.plan.nodes],
+            is_auto_resolving=flow.auto_resolve,
+            page_seq=page_seq,
+        )
+
+
+def stop_failure(result: PageResult) -> Failure:
+    """Why the run stopped: a step whose policy is `fail` failed a record."""
+    assert result.stopped_by is not None
+    failure = result.stopped_by.failure
+    message = f"The run was stopped, as the step's policy says, by: {failure.message}"
+    return Failure(ErrorSource.INTERNAL, "run_stopped", message)
+
+
+def start_followers(run: Run) -> None:
+    """Start the flows that run after this one."""
+    for flow in Flow.unscoped.filter(run_after_id=run.flow_id, enabled=True, removed_at__isnull=True).order_by("pk"):
+        try:
+            start_run(flow=flow, trigger=Trigger.FLOW)
+        except RunRefused as refused:
+            log_run(run, str(refused), level=LogLevel.WARNING)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

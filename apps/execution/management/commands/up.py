@@ -1,0 +1,32 @@
+"""`manage.py up`: the whole product on this machine: migrate, web, workers, dispatcher."""
+
+import argparse
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from apps.execution.demo.install import install_demo
+from apps.execution.supervisor import Supervisor, dispatcher, web, worker
+
+
+class Command(BaseCommand):
+    help = "Starts everything on this machine until Ctrl-C or SIGTERM; with --demo also the demo account."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--demo", action="store_true", help="install the demo flows and the sign-in 'demo'")
+        parser.add_argument("--port", type=int, default=8000, help="the web server's port (default 8000)")
+        parser.add_argument("--host", default="127.0.0.1", help="the web server's address (default 127.0.0.1)")
+
+    def handle(self, *args: Any, demo: bool, port: int, host: str, **options: Any) -> None:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        sign_in = install_demo() if demo else None
+        self.stdout.write(self.style.SUCCESS(f"Flowmend is on http://{host}:{port}/"))
+        if sign_in is not None:
+            self.stdout.write(f"Sign in as {sign_in.username} with password {sign_in.password}")
+        self.stdout.write("Stop it with Ctrl-C.")
+        self.stdout.flush()
+        Supervisor([web(host, port), worker(), dispatcher()]).run()

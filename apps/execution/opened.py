@@ -1,0 +1,74 @@
+"""The connections of a plan, opened for one worker: one connector per connection, one lookup or target per step."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from apps.connectors.base import Connector, Surroundings
+from apps.engine.plan import Node, Plan, StepKind
+from apps.engine.ports import ConnectorError, ErrorSource, Lookup, Session, Source, Target, Window
+from apps.flows.connections import open_connector, surroundings_for
+from apps.flows.models import Connection, Flow
+
+
+class OpenedSteps:
+    """Opens what a step needs when it first needs it; `close` gives everything back."""
+
+    def __init__(self, flow: Flow, plan: Plan) -> None:
+        self.plan = plan
+        self.surroundings: Surroundings = surroundings_for(flow.account)
+        rows = Connection.objects.of(flow.account_id).filter(environment=flow.integration.environment)
+        self._rows: dict[str, Connection] = {row.name: row for row in rows}
+        self._connectors: dict[str, Connector] = {}
+        self._handles: dict[int, Any] = {}
+        self._stack = ExitStack()
+
+    def source(self, window: Window) -> Source:
+        """The export on a connector of its own: it is read in another thread."""
+        export = self.plan.export
+        connector = self._open(export.connection)
+        return connector.open_export(export.options, window)
+
+    def lookup(self, node: Node) -> Lookup:
+        if node.index not in self._handles:
+            self._handles[node.index] = self._connector(node.connection).open_lookup(node.options)
+        return self._handles[node.index]  # type: ignore[no-any-return]
+
+    def target(self, node: Node) -> Target:
+        if node.index not in self._handles:
+            self._handles[node.index] = self._connector(node.connection).open_import(node.options)
+        return self._handles[node.index]  # type: ignore[no-any-return]
+
+    def session(self, connection: str) -> Session:
+        session = self._connector(connection).session()
+        assert session is not None, f"connection {connection} has no transactions"
+        return session
+
+    def finish(self) -> None:
+        """Tell the targets that collect until the end (files) that the run has come to it; may be repeated."""
+        for target in self._finishing():
+            target.finish()
+
+    def _finishing(self) -> Iterator[Any]:
+        for node in self.plan.nodes:
+            if node.kind is StepKind.IMPORT and not node.is_transactional:
+                target = self.target(node)
+                if hasattr(target, "finish"):
+                    yield target
+
+    def _connector(self, name: str) -> Connector:
+        if name not in self._connectors:
+            self._connectors[name] = self._open(name)
+        return self._connectors[name]
+
+    def _open(self, name: str) -> Connector:
+        row = self._rows.get(name)
+        if row is None:
+            text = f"There is no connection {name} in this environment any more. Create it, or change the flow's definition."
+            raise ConnectorError("connection_missing", text, source=ErrorSource.CONNECTION)
+        connector = open_connector(row, self.surroundings)
+        self._stack.callback(connector.close)
+        return connector
+
+    def close(self) -> None:
+        self._stack.close()

@@ -1,0 +1,100 @@
+"""Reads ahead: the next page is fetched, numbered and packed in a thread while the present one is delivered."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+
+from apps.engine.loop import Fetched
+from apps.engine.ports import ConnectorError, ErrorSource, Outage, Source
+from apps.engine.records import KeyOf, number_records, pack
+
+AHEAD = 2
+"""Pages that wait in memory at most."""
+
+
+class ReadAhead:
+    """Pages of a source, one after the other. Errors of the source are raised where the page is asked for."""
+
+    def __init__(self, source: Source, *, key_of: KeyOf, first_ordinal: int, now: datetime) -> None:
+        self.is_resumable = source.resumable
+        self._source = source
+        self._key_of = key_of
+        self._ordinal = first_ordinal
+        self._now = now
+        self._pages: queue.Queue[Fetched | BaseException | None] = queue.Queue(maxsize=AHEAD)
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_over = False
+
+    def next(self) -> Fetched | None:
+        """The next page, None when the window is through. Raises what the source raised."""
+        if self._is_over:
+            return None
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._read, name="read ahead", daemon=True)
+            self._thread.start()
+        page = self._pages.get()
+        self._is_over = not isinstance(page, Fetched)
+        if isinstance(page, ConnectorError):
+            raise page
+        if isinstance(page, BaseException):
+            raise component_error(page) from page
+        return page
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._thread is None:
+            self._source.close()
+            return
+        while self._thread.is_alive():
+            self._drain()
+            self._thread.join(timeout=0.05)
+
+    def _drain(self) -> None:
+        try:
+            while True:
+                self._pages.get_nowait()
+        except queue.Empty:
+            return
+
+    def _read(self) -> None:
+        last: BaseException | None = None
+        try:
+            for page in self._fetched():
+                if not self._offer(page):
+                    return
+        except BaseException as error:
+            last = error
+        finally:
+            self._offer(last)
+            self._close_source()
+
+    def _close_source(self) -> None:
+        try:
+            self._source.close()
+        except Outage:
+            return  # the connection is gone already
+
+    def _fetched(self) -> Iterator[Fetched]:
+        for page in self._source.pages():
+            items, malformed = number_records(page.records, self._ordinal, self._key_of)
+            self._ordinal += len(page.records)
+            payload = pack(items, malformed)
+            yield Fetched(items, malformed, payload, page.position, page.checkpoint, page.source_ref, self._now)
+
+    def _offer(self, page: Fetched | BaseException | None) -> bool:
+        """Hand a page over; False once nobody wants it any more."""
+        while not self._closed.is_set():
+            try:
+                self._pages.put(page, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def component_error(error: BaseException) -> ConnectorError:
+    """A failure of the connector itself while it read."""
+    name = type(error).__name__
+    return ConnectorError(name, f"The connector failed while it read: {name}: {error}", source=ErrorSource.INTERNAL)

@@ -1,0 +1,133 @@
+"""Keeps the product running on one machine: starts its processes, starts them again, stops them in order.
+
+A watchdog looks whether work is open that nobody does: an idle worker that was killed can dead-lock django-q2's whole
+cluster, which then neither works nor ends.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models import Q
+
+from apps.core.clock import database_now
+from apps.execution import drain
+from apps.execution.claims import due
+from apps.execution.processes import STOP_PATIENCE_S, Child
+from apps.runs.models import Machine, Run
+from apps.runs.statuses import RunStatus
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+SIGN_OF_LIFE_S = 5.0
+MANAGE = str(settings.BASE_DIR / "manage.py")
+
+
+def worker() -> Child:
+    return Child("worker", [sys.executable, MANAGE, "qcluster"])
+
+
+def dispatcher() -> Child:
+    return Child("dispatcher", [sys.executable, MANAGE, "dispatch"])
+
+
+def web(host: str, port: int) -> Child:
+    """The web server; its processes die with it too."""
+    command = [
+        sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", f"{host}:{port}", "--workers", "1",
+        "--threads", str(settings.WEB_THREADS), "--config", "python:config.gunicorn", "--chdir", str(settings.BASE_DIR),
+    ]  # fmt: skip
+    return Child("web", command)
+
+
+class Supervisor:
+    """Runs until SIGTERM or Ctrl-C, then stops its children in order and gives every run back."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self.children = list(children)
+        self.is_stopping = False
+        self.drain_file = Path(tempfile.gettempdir()) / f"flowmend-drain-{os.getpid()}"
+        self.signed_at = 0.0
+        self.cluster_started_at = time.monotonic()
+
+    def run(self) -> None:
+        os.environ[drain.VARIABLE] = str(self.drain_file)
+        drain.withdraw(self.drain_file)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        for child in self.children:
+            child.start()
+        try:
+            while not self.is_stopping:
+                self._look()
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            self._stop()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.is_stopping = True
+
+    def _look(self) -> None:
+        for child in self.children:
+            if child.restart_if_ended() and child.name == "worker":
+                self.cluster_started_at = time.monotonic()
+        if time.monotonic() - self.signed_at > SIGN_OF_LIFE_S:
+            self.signed_at = time.monotonic()
+            self._sign_and_watch()
+
+    def _sign_and_watch(self) -> None:
+        """Leave a sign of life for the console, and break a dead-locked cluster open."""
+        try:
+            self._sign()
+            stuck = self._is_stuck()
+        except DatabaseError as error:
+            logger.warning("The database does not answer: %s", error)
+            connection.close()
+            return
+        if stuck:
+            logger.warning("Work is open and no worker takes it: the workers are started anew.")
+            for child in self.children:
+                if child.name == "worker":
+                    child.kill_group()
+
+    def _sign(self) -> None:
+        name = f"{socket.gethostname()[:60]}:{os.getpid()}"
+        workers = settings.WORKERS if any(c.name == "worker" and c.is_running for c in self.children) else 0
+        Machine.objects.update_or_create(name=name, defaults={"workers": workers, "seen_at": database_now()})
+        Machine.objects.filter(seen_at__lt=database_now(seconds=-3600)).delete()
+
+    def _is_stuck(self) -> bool:
+        """Whether a run waits for a worker for longer than two leases although workers are free."""
+        patience = 2 * settings.LEASE_SECONDS
+        if time.monotonic() - self.cluster_started_at < patience:
+            return False
+        long_ago = database_now(seconds=-patience)
+        abandoned = Q(status=RunStatus.RUNNING, lease_until__lt=long_ago)
+        unheard = Q(status=RunStatus.QUEUED, wait_reason="", created_at__lt=long_ago)
+        waiting = Run.unscoped.filter(due(), Q(not_before__isnull=True) | Q(not_before__lt=long_ago))
+        at_work = Run.unscoped.filter(status=RunStatus.RUNNING, lease_until__gt=database_now()).count()
+        stuck = at_work < settings.WORKERS and waiting.filter(abandoned | unheard).exists()
+        if stuck:
+            self.cluster_started_at = time.monotonic()
+        return stuck
+
+    def _stop(self) -> None:
+        drain.ask(self.drain_file)
+        for child in self.children:
+            child.ask_to_stop()
+        deadline = time.monotonic() + STOP_PATIENCE_S
+        for child in self.children:
+            child.wait(deadline)
+        drain.withdraw(self.drain_file)
+        Machine.objects.filter(name__endswith=f":{os.getpid()}").delete()

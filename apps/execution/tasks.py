@@ -1,0 +1,8 @@
+"""What the queue calls: an id in, the work of one slice done."""
+
+from apps.execution.worker import work_slice
+
+
+def work_run(run_id: int) -> None:
+    """Work on a run until it ends, must wait, or its slice is over. Harmless when the run is not due or taken."""
+    work_slice(run_id)

@@ -1,0 +1,178 @@
+"""One slice of work on one run: claim it, open what its plan needs, let the engine loop, give it back."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db.models import Q
+
+from apps.core.clock import read_now
+from apps.engine.delivery import Delivery
+from apps.engine.loop import Reader, work
+from apps.engine.plan import Plan
+from apps.engine.ports import ConnectorError, ErrorSource, LedgerKey, Outage, Window
+from apps.engine.records import Page
+from apps.engine.walk import identity
+from apps.execution import drain
+from apps.execution.books import log_run, stored_checkpoint
+from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, lease_is_free, release_run
+from apps.execution.journal import Fenced, RunJournal
+from apps.execution.opened import OpenedSteps
+from apps.execution.reader import ReadAhead
+from apps.flows.models import Step
+from apps.flows.planning import plan_for
+from apps.runs.models import LogLevel, Run
+from apps.runs.services import hint
+from apps.runs.statuses import RunStatus
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SLICE_S = 600.0
+
+
+def work_slice(run_id: int) -> bool:
+    """Work on a run until it ends, must wait, or its slice is over. Returns whether the run was ours to work on."""
+    claim = claim_run(run_id)
+    if claim is None:
+        return False
+    with heartbeat(claim) as beat:
+        try:
+            has_more = Slice(claim, beat).work()
+        except Fenced:
+            logger.warning("Run r-%s was taken over by another worker.", run_id)
+            return True
+    if has_more and release_run(claim):
+        hint(run_id)
+    return True
+
+
+@dataclass
+class Slice:
+    """What one worker does for one claimed run."""
+
+    claim: Claim
+    beat: Heartbeat
+
+    def work(self) -> bool:
+        """True: there is more to do at once."""
+        run = Run.unscoped.select_related("flow__account", "flow__integration", "revision").get(pk=self.claim.run_id)
+        started = monotonic()
+        journal: RunJournal | None = None
+        opened: OpenedSteps | None = None
+        try:
+            plan = plan_for(run.revision)
+            journal = journal_of(self.claim, run, plan)
+            opened = OpenedSteps(run.flow, plan)
+            return self._loop(run, plan, journal, opened, lambda: self._is_over(started))
+        except (DatabaseError, Fenced):
+            raise  # ours: the lease decides who goes on
+        except Exception as error:
+            if journal is None:
+                raise
+            logger.exception("Run r-%s could not be worked on.", run.pk)
+            fail_setup(journal, error)
+            return False
+        finally:
+            if opened is not None:
+                opened.close()
+
+    def _loop(
+        self, run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps, is_over: Callable[[], bool]
+    ) -> bool:
+        reader = open_reader(run, plan, journal, opened)
+        if reader is None:
+            return False
+        try:
+            return work(self._delivery(run, plan, opened), reader, journal, is_over)
+        finally:
+            reader.close()
+            publish_if_ended(run, opened)
+
+    def _delivery(self, run: Run, plan: Plan, opened: OpenedSteps) -> Delivery:
+        root = run.root_run_id or run.pk
+
+        def ledger_key(page: Page, step: str) -> LedgerKey:
+            return LedgerKey(run.account_id, run.pk, page.seq, page.part, step)
+
+        return Delivery(plan, opened, ledger_key, identity(run.account_id, root), run_facts(run), self._must_stop)
+
+    def _must_stop(self) -> bool:
+        return self.beat.is_lost or drain.is_asked()
+
+    def _is_over(self, started: float) -> bool:
+        elapsed = monotonic() - started
+        if self._must_stop() or elapsed > LONGEST_SLICE_S:
+            return True
+        return elapsed > settings.SLICE_SECONDS and others_wait(self.claim.run_id)
+
+
+def others_wait(run_id: int) -> bool:
+    """Whether another run could be worked on now."""
+    waiting = Q(status=RunStatus.QUEUED, wait_reason="") | Q(status=RunStatus.RUNNING) & lease_is_free()
+    return Run.unscoped.filter(due() & waiting).exclude(pk=run_id).exists()
+
+
+def journal_of(claim: Claim, run: Run, plan: Plan) -> RunJournal:
+    steps = {step.key: step for step in Step.unscoped.filter(flow_id=run.flow_id)}
+    return RunJournal(claim, run, plan, steps)
+
+
+def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> Reader | Any:
+    """The export, read ahead. None if it could not be opened; the journal has been told."""
+    now = read_now()
+    try:
+        source = opened.source(window_of(run, plan, now))
+    except Outage as outage:
+        journal.wait_for_source(outage)
+        return None
+    except ConnectorError as error:
+        journal.fail_export(error)
+        return None
+    journal.exports_in_order = source.in_order
+
+    def before_end() -> None:
+        opened.finish()
+        source.finish()
+
+    journal.before_end = before_end
+    return ReadAhead(source, key_of=plan.key_of, first_ordinal=journal.next_ordinal, now=now)
+
+
+def window_of(run: Run, plan: Plan, now: datetime) -> Window:
+    export = Step.unscoped.only("id").get(flow_id=run.flow_id, key=plan.export.key)
+    return Window(
+        page_size=plan.page_size,
+        now=now,
+        position=(run.position or {}).get("source"),
+        checkpoint=stored_checkpoint(run.flow_id, export.pk),
+        start=run.window_from,
+        end=run.window_to,
+        parameters=run.parameters,
+    )
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """What expressions read as `run`."""
+    return {"id": run.pk, "trigger": run.trigger, "parameters": run.parameters, "attempt": run.attempt}
+
+
+def publish_if_ended(run: Run, opened: OpenedSteps) -> None:
+    """What was committed before a run was canceled or failed stays: files come into their place too."""
+    status = Run.unscoped.values_list("status", flat=True).get(pk=run.pk)
+    if status not in {RunStatus.CANCELED, RunStatus.FAILED}:
+        return
+    try:
+        opened.finish()
+    except ConnectorError as error:
+        log_run(run, f"What was written could not be put in its place: {error.message}", level=LogLevel.ERROR)
+
+
+def fail_setup(journal: RunJournal, error: Exception) -> None:
+    name = type(error).__name__
+    text = f"Flowmend could not work on this run: {name}: {error}"
+    journal.fail_export(ConnectorError(name, text, source=ErrorSource.INTERNAL))
