@@ -20,6 +20,10 @@ _frozen: ContextVar[datetime | None] = ContextVar("flowmend_frozen_clock", defau
 
 SqlAndParams = tuple[str, Any]
 
+# Digit by digit the text that Django stores (six decimals, none on the full second), so that equal moments are equal.
+# Filled in once by us and once by Django: four % leave one.
+_SQLITE_NOW = "replace(strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'now'%s) || '000', '.000000', '')"
+
 
 class DatabaseNow(Func):
     """The database's present moment plus `seconds`, on PostgreSQL to the microsecond, on SQLite to the millisecond."""
@@ -53,10 +57,9 @@ class DatabaseNow(Func):
         return "(clock_timestamp() + make_interval(secs => %s))", [self.seconds]
 
     def _sqlite(self) -> SqlAndParams:
-        # %% survives Django's parameter formatting; the text compares with what Django stores, digit by digit
         if not self.seconds:
-            return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')", []
-        return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", [f"{self.seconds:+.3f} seconds"]
+            return _SQLITE_NOW % "", []
+        return _SQLITE_NOW % ", %s", [f"{self.seconds:+.3f} seconds"]
 
 
 def database_now(*, seconds: float = 0) -> DatabaseNow:

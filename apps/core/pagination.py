@@ -82,7 +82,7 @@ def _fetch(rows: "QuerySet[ModelT]", place: Cursor | None, order: Sequence[str],
     try:
         beyond = rows.filter(_beyond(place, order)) if place else rows
         return list(beyond.order_by(*order)[: size + 1])
-    except (FieldError, ValidationError, TypeError, OverflowError) as error:
+    except (FieldError, ValidationError, ValueError, TypeError, OverflowError) as error:
         raise BadCursorError(
             "This page's address belongs to another list: go back to the start of the list."
         ) from error

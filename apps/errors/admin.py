@@ -1,7 +1,7 @@
 """Errors and what belongs to them: history, apart from tags and comments. Stored records are not shown."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -45,7 +45,7 @@ class ErrorAdmin(HistoryAdmin):
 class OfErrorAdmin(HistoryAdmin):
     """A list that is searched by the number of an error."""
 
-    search_fields: tuple[str, ...] = ("=error__id",)
+    search_fields: ClassVar[tuple[str, ...]] = ("=error__id",)
     search_help_text = "The number of an error"
 
 

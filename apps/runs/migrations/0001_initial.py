@@ -621,7 +621,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(
-                condition=models.Q(("status__in", ["queued", "running"])),
+                condition=models.Q(("status", "queued"), ("status", "running"), _connector="OR"),
                 fields=["account", "-id"],
                 name="runs_active_of_account",
             ),
