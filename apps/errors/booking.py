@@ -201,7 +201,7 @@ def _supersedes(book: Book, error: NewError, rival: "Watched | NewError") -> boo
 
 # --- auto-resolve -------------------------------------------------------------------------------------------------
 def _lock_states(book: Book) -> list[StepState]:
-    return list(StepState.unscoped.select_for_update().filter(flow_id=book.flow).order_by("pk"))
+    return list(StepState.objects.of(book.account).select_for_update().filter(flow_id=book.flow).order_by("pk"))
 
 
 def _watched(book: Book, result: PageResult) -> list[Watched]:
@@ -220,7 +220,9 @@ def _watched(book: Book, result: PageResult) -> list[Watched]:
             [book.flow, *params],
         )
         return [
-            Watched(r[0], r[1], r[2], r[3], r[4] == ErrorState.OPEN, r[5] is not None, r[6] is not None, bool(r[7]), *r[8:])
+            Watched(
+                r[0], r[1], r[2], r[3], r[4] == ErrorState.OPEN, r[5] is not None, r[6] is not None, bool(r[7]), *r[8:]
+            )
             for r in cursor.fetchall()
         ]
 
@@ -354,9 +356,13 @@ def _write_causes(book: Book, new: list[NewError]) -> dict[tuple[int, str], int]
         ],
         latest=["last_seen_at"],
     )
-    rows = Cause.unscoped.filter(
-        step_id__in={step for step, _ in samples}, version=VERSION, fingerprint__in={mark for _, mark in samples}
-    ).values_list("step_id", "fingerprint", "id")
+    rows = (
+        Cause.objects.of(book.account)
+        .filter(
+            step_id__in={step for step, _ in samples}, version=VERSION, fingerprint__in={mark for _, mark in samples}
+        )
+        .values_list("step_id", "fingerprint", "id")
+    )
     ids = {(step, mark): key for step, mark, key in rows}
     slot = int(book.now.timestamp()) // HALF_HOUR_S
     counted = [(ids[name], slot, book.account, count) for name, count in totals.items()]

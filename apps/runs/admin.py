@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from apps.core.admin import HistoryAdmin
 from apps.core.ids import Kind
-from apps.runs.models import Bucket, Capture, FlowState, Intent, Page, Run, RunLog, StepRun
+from apps.runs.models import Bucket, Capture, FlowState, Intent, Machine, Page, Run, RunLog, StepRun
 
 
 @admin.register(Run)
@@ -69,6 +69,12 @@ class BucketAdmin(HistoryAdmin):
 class RunLogAdmin(OfRunAdmin):
     list_display = ("run_id", "at", "level", "step", "page_seq", "text")
     list_filter = ("level",)
+
+
+@admin.register(Machine)
+class MachineAdmin(HistoryAdmin):
+    list_display = ("name", "workers", "seen_at")
+    search_fields = ("name",)
 
 
 @admin.register(Capture)

@@ -317,12 +317,13 @@ class Capture(HotScoped):
 class Machine(models.Model):
     """A machine that runs workers, and when its supervisor last gave a sign of life. Belongs to no account."""
 
-    name = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80)
     workers = models.PositiveSmallIntegerField(default=0)
     seen_at = models.DateTimeField(default=wall_now)
 
     class Meta:
         db_table = "machine"
+        constraints = [models.UniqueConstraint(fields=["name"], name="machines_by_name")]
 
     def __str__(self) -> str:
         return self.name

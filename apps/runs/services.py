@@ -37,7 +37,7 @@ def start_run(
     under way, and when this tick of its schedule has its run already.
     """
     with transaction.atomic():
-        locked = Flow.unscoped.select_for_update().select_related("integration").get(pk=flow.pk)
+        locked = Flow.objects.of(flow.account_id).select_for_update().select_related("integration").get(pk=flow.pk)
         refuse_unless_startable(locked)
         run = Run(
             account_id=locked.account_id,
@@ -64,7 +64,9 @@ def _insert(run: Run) -> None:
             run.save(force_insert=True)
     except IntegrityError as error:
         raise RunRefused("This tick of the schedule has its run already.") from error
-    Run.unscoped.filter(pk=run.pk).update(root_run_id=run.pk, created_at=database_now(), hinted_at=database_now())
+    Run.objects.of(run.account_id).filter(pk=run.pk).update(
+        root_run_id=run.pk, created_at=database_now(), hinted_at=database_now()
+    )
     run.root_run_id = run.pk
 
 
@@ -76,14 +78,14 @@ def refuse_unless_startable(flow: Flow) -> None:
         raise RunRefused(f"Flow {flow.name} has no definition yet. Apply one first.")
     if not flow.enabled:
         raise RunRefused(f"Flow {flow.name} is disabled. Enable it first.")
-    if flow.overlap == Overlap.SKIP and active_runs(flow.pk).exists():
+    if flow.overlap == Overlap.SKIP and active_runs(flow).exists():
         raise RunRefused(f"Flow {flow.name} has a run under way, and its overlap policy is to skip the new one.")
 
 
-def active_runs(flow_id: int) -> Any:
+def active_runs(flow: Flow) -> Any:
     """The flow's runs that are queued or under way."""
     statuses = [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.RETRYING]
-    return Run.unscoped.filter(flow_id=flow_id, kind=RunKind.FLOW, status__in=statuses)
+    return Run.objects.of(flow.account_id).filter(flow=flow, kind=RunKind.FLOW, status__in=statuses)
 
 
 def hint(run_id: int) -> None:
@@ -93,15 +95,15 @@ def hint(run_id: int) -> None:
 
 def count_in(run: Run) -> None:
     """Keep the flow's state: one more queued run, and the latest one."""
-    FlowState.unscoped.get_or_create(flow_id=run.flow_id, defaults={"account_id": run.account_id})
-    FlowState.unscoped.filter(flow_id=run.flow_id).update(
+    FlowState.objects.of(run.account_id).get_or_create(flow_id=run.flow_id, defaults={"account_id": run.account_id})
+    FlowState.objects.of(run.account_id).filter(flow_id=run.flow_id).update(
         queued=F("queued") + 1, last_run_id=run.pk, last_status=RunStatus.QUEUED, changed_at=database_now()
     )
 
 
 def count_started(run: Run) -> None:
     """Keep the flow's state: a queued run began its work."""
-    FlowState.unscoped.filter(flow_id=run.flow_id).update(
+    FlowState.objects.of(run.account_id).filter(flow_id=run.flow_id).update(
         queued=F("queued") - 1,
         running=F("running") + 1,
         last_run_id=run.pk,
@@ -113,7 +115,7 @@ def count_started(run: Run) -> None:
 
 def count_out(run: Run, *, was_running: bool, outcome: str) -> None:
     """Keep the flow's state: a run ended; its letter joins the last twelve."""
-    state = FlowState.unscoped.select_for_update().get(flow_id=run.flow_id)
+    state = FlowState.objects.of(run.account_id).select_for_update().get(flow_id=run.flow_id)
     if was_running:
         state.running -= 1
     else:
@@ -121,14 +123,16 @@ def count_out(run: Run, *, was_running: bool, outcome: str) -> None:
     state.last_run_id, state.last_status = run.pk, outcome
     state.last_runs = (state.last_runs + OUTCOME_LETTERS[outcome])[-LAST_RUNS:]
     state.save(update_fields=["running", "queued", "last_run", "last_status", "last_runs"])
-    FlowState.unscoped.filter(pk=state.pk).update(last_ended_at=database_now(), changed_at=database_now())
+    FlowState.objects.of(run.account_id).filter(pk=state.pk).update(
+        last_ended_at=database_now(), changed_at=database_now()
+    )
 
 
 def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = None) -> None:
     """Write a run's end, keep the flow's state, wake the next queued run. Call with the run's row locked."""
     was_running = run.status == RunStatus.RUNNING
     run.status, run.outcome = status, outcome
-    Run.unscoped.filter(pk=run.pk).update(
+    Run.objects.of(run.account_id).filter(pk=run.pk).update(
         status=status,
         outcome=outcome,
         ended_at=database_now(),
@@ -146,7 +150,11 @@ def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = No
 def wake_next(run: Run) -> None:
     """Hint at the flow's oldest queued run, which may have waited for this one to end."""
     following = (
-        Run.unscoped.filter(flow_id=run.flow_id, status=RunStatus.QUEUED).order_by("pk").values_list("pk").first()
+        Run.objects.of(run.account_id)
+        .filter(flow_id=run.flow_id, status=RunStatus.QUEUED)
+        .order_by("pk")
+        .values_list("pk")
+        .first()
     )
     if following is not None:
         hint(following[0])
@@ -158,20 +166,21 @@ def cancel_run(*, run: Run, member: Member | None) -> Run:
     Raises RunRefused for a run that has ended.
     """
     with transaction.atomic():
-        locked = Run.unscoped.select_for_update().get(pk=run.pk)
+        locked = Run.objects.of(run.account_id).select_for_update().get(pk=run.pk)
         if locked.is_ended:
             raise RunRefused(f"Run {locked} has ended already: {locked.get_outcome_display().lower()}.")
-        Run.unscoped.filter(pk=locked.pk).update(
+        Run.objects.of(run.account_id).filter(pk=locked.pk).update(
             cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
         )
-        if not has_live_lease(locked.pk):
+        if not has_live_lease(locked):
             end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
         locked.refresh_from_db()
     return locked
 
 
-def has_live_lease(run_id: int) -> bool:
-    return Run.unscoped.filter(pk=run_id, status=RunStatus.RUNNING, lease_until__gt=database_now()).exists()
+def has_live_lease(run: Run) -> bool:
+    leased = Run.objects.of(run.account_id).filter(pk=run.pk, status=RunStatus.RUNNING)
+    return bool(leased.filter(lease_until__gt=database_now()).exists())
 
 
 def outcome_of(run: Run) -> str:
