@@ -1,0 +1,462 @@
+"""The page commit: what one transaction writes, and who may write it."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.core import clock
+from apps.engine.plan import OnError, Policy
+from apps.engine.ports import BadRecord, ConnectorError, Failure, Outage
+from apps.errors.models import Cause, Error, ErrorText, RetryData, StepState
+from apps.execution.claims import claim_run
+from apps.execution.journal import Fenced
+from apps.flows.models import Checkpoint, Flow
+from apps.runs.models import Bucket, FlowState, Page, Run, RunLog, StepRun
+from apps.runs.services import RunRefused, cancel_run, start_run
+from tests.factories import make_flow
+from tests.fakes.running import World, books, make_world
+from tests.fakes.world import chain, table_step
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world(account) -> World:
+    return make_world(account)
+
+
+def records(*ids):
+    return [{"id": number} for number in ids]
+
+
+def test_a_page_commit_writes_counts_errors_and_checkpoint_together(world):
+    world.refuse(2)
+    running = world.begin()
+
+    goes_on = running.run_page(records(1, 2, 3), checkpoint="row 3")
+    run = running.finish()
+
+    assert goes_on
+    assert (run.records_in, run.success, run.ignored, run.failed, run.errors) == (3, 2, 0, 1, 1)
+    assert (run.status, run.outcome) == ("completed", "completed_with_errors")
+    (error,) = Error.unscoped.all()
+    assert (error.message, error.key, error.state) == ("refused", "2", "open")
+    assert bytes(RetryData.unscoped.get(error=error).record) == b'{"id":2}'
+    assert ErrorText.unscoped.get(error=error).text == "refused 2"
+    assert Checkpoint.unscoped.get(flow=world.flow).value == {"at": "row 3"}
+    assert StepState.unscoped.get(step=error.step_id).open_errors == 1
+    step_run = StepRun.unscoped.get(run=run, step=error.step_id)
+    assert (step_run.came_in, step_run.success, step_run.errors, step_run.open_errors) == (3, 2, 1, 1)
+    assert {b.success for b in Bucket.unscoped.filter(flow=world.flow)} == {2}
+    assert RunLog.unscoped.filter(run=run, text__contains="Page 1 saved: 3 records").exists()
+    assert books() == []
+
+
+def test_a_delivered_page_keeps_no_payload(world):
+    running = world.begin()
+    running.run_page(records(1))
+
+    page = Page.unscoped.get(run=running.run)
+
+    assert (page.state, page.payload) == ("done", None)
+
+
+def test_a_run_whose_records_all_went_through_is_completed(world):
+    running = world.begin()
+    running.run_page(records(1, 2))
+
+    assert running.finish().outcome == "completed"
+    assert FlowState.unscoped.get(flow=world.flow).last_runs == "o"
+
+
+def test_a_run_without_records_is_empty(world):
+    assert world.begin().finish().outcome == "empty"
+
+
+def test_a_page_is_booked_once_however_often_it_is_committed(world):
+    running = world.begin()
+    page = running.store(records(1, 2))
+    result = running.deliver(page)
+    row = running.journal.rows[0, 0]
+    running.journal.commit(page, result)
+    running.journal.rows[0, 0] = row
+
+    with pytest.raises(Fenced):
+        running.journal.commit(page, result)
+
+    assert running.reloaded().success == 2
+    assert books() == []
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(world, noon):
+    running = world.begin()
+    page = running.store(records(1, 2))
+    result = running.deliver(page)
+    with clock.frozen(noon + timedelta(minutes=5)):
+        assert claim_run(running.run.pk) is not None
+
+    with pytest.raises(Fenced):
+        running.journal.commit(page, result)
+
+    assert running.reloaded().success == 0
+    assert Page.unscoped.get().state == "delivering"
+
+
+def test_another_worker_goes_on_with_the_stored_page_and_sees_the_same_now(world, noon):
+    running = world.begin()
+    first = running.store(records(1, 2))
+    with clock.frozen(noon + timedelta(minutes=5)):
+        taken = world.take(running.run)
+        page = taken.journal.next_page()
+        assert page is not None
+        taken.journal.commit(page, taken.deliver(page))
+        run = taken.finish()
+
+    assert [item.record for item in page.items] == [item.record for item in first.items]
+    assert page.now == first.now
+    assert (run.success, run.records_in) == (2, 2)
+    assert books() == []
+
+
+def test_a_live_lease_cannot_be_claimed_a_second_time(world):
+    running = world.begin()
+
+    assert claim_run(running.run.pk) is None
+
+
+def test_a_queued_run_waits_for_the_one_before_it(world):
+    running = world.begin()
+    second = start_run(flow=world.flow)
+
+    assert claim_run(second.pk) is None
+    second.refresh_from_db()
+    assert second.wait_reason == f"run r-{running.run.pk} of this flow goes first"
+    running.finish()
+    assert claim_run(second.pk) is not None
+
+
+def test_runs_of_a_flow_that_allows_it_go_side_by_side(account):
+    world = make_world(account, overlap="allow")
+    world.begin()
+
+    assert claim_run(start_run(flow=world.flow).pk) is not None
+
+
+def test_a_flow_that_skips_refuses_a_second_run(account):
+    world = make_world(account, overlap="skip")
+    world.begin()
+
+    with pytest.raises(RunRefused, match="skip"):
+        start_run(flow=world.flow)
+
+
+def test_a_disabled_flow_starts_no_run(account):
+    with pytest.raises(RunRefused, match="disabled"):
+        start_run(flow=make_flow(account, enabled=False))
+
+
+def test_cancel_takes_effect_at_the_page_boundary_and_keeps_what_was_committed(world):
+    running = world.begin()
+    running.run_page(records(1), checkpoint="a")
+    page = running.store(records(2), checkpoint="b")
+    cancel_run(run=running.run, member=None)
+
+    goes_on = running.journal.commit(page, running.deliver(page))
+
+    run = running.reloaded()
+    assert not goes_on
+    assert (run.status, run.outcome, run.success) == ("canceled", "canceled", 2)
+    assert Checkpoint.unscoped.get().value == {"at": "b"}
+    assert FlowState.unscoped.get(flow=world.flow).running == 0
+    assert books() == []
+
+
+def test_a_run_that_nobody_works_on_is_canceled_at_once(world):
+    run = start_run(flow=world.flow)
+
+    cancel_run(run=run, member=None)
+
+    run.refresh_from_db()
+    assert run.status == "canceled"
+    with pytest.raises(RunRefused, match="ended already"):
+        cancel_run(run=run, member=None)
+    assert books() == []
+
+
+def test_an_export_that_fails_half_way_leaves_an_open_window_and_its_pages_stand(world):
+    running = world.begin()
+    running.run_page(records(1, 2), checkpoint="row 2")
+
+    running.journal.fail_export(ConnectorError("json_truncated", "The file ends in the middle of a record."))
+
+    run = running.reloaded()
+    assert (run.status, run.outcome, run.success, run.unit_errors) == ("failed", "failed", 2, 1)
+    error = Error.unscoped.get()
+    assert (error.unit, error.state, error.key_hash) == ("window", "open", None)
+    assert RetryData.unscoped.get(error=error).window["position"] == {"row": 2}
+    assert Checkpoint.unscoped.get().value == {"at": "row 2"}
+    assert books() == []
+
+
+def test_an_export_that_cannot_be_reached_waits_longer_each_time_and_then_fails(world, noon):
+    run = start_run(flow=world.flow)
+    waits = []
+    moment = noon
+    for _ in range(6):
+        with clock.frozen(moment):
+            world.take(run).journal.wait_for_source(Outage("refused", "Could not connect."))
+            run.refresh_from_db()
+        if run.not_before is None:
+            break
+        waits.append((run.not_before - moment).total_seconds())
+        assert "Could not connect" in run.wait_reason
+        moment = run.not_before + timedelta(seconds=1)
+
+    assert waits == [5, 10, 20, 40, 60]
+    assert (run.status, run.outcome) == ("failed", "failed")
+    assert Error.unscoped.get().message == "Could not connect."
+
+
+def test_policy_fail_stops_the_run_with_its_page_booked_and_the_rest_of_the_window_open(account):
+    world = make_world(account, plan=chain(table_step(1, "target", Policy(OnError.FAIL))))
+    world.refuse(2)
+    running = world.begin()
+
+    goes_on = running.run_page(records(1, 2, 3), checkpoint="row 3")
+
+    run = running.reloaded()
+    assert not goes_on
+    assert (run.status, run.success, run.failed, run.unit_errors) == ("failed", 2, 1, 1)
+    assert sorted(Error.unscoped.values_list("unit", flat=True)) == ["record", "window"]
+    assert books() == []
+
+
+def test_what_waits_becomes_the_next_part_and_the_run_is_put_aside(account, noon):
+    policy = Policy(OnError.RETRY, seconds=30, attempts=2, then=OnError.SET_ASIDE)
+    world = make_world(account, plan=chain(table_step(1, "target", policy)))
+    world.refuse(2)
+    running = world.begin()
+
+    goes_on = running.run_page(records(1, 2, 3), checkpoint="row 3")
+
+    run = running.reloaded()
+    assert not goes_on
+    assert (run.status, run.success, run.pages_done) == ("running", 2, 0)
+    assert run.not_before == noon + timedelta(seconds=30)
+    assert "attempt 2 of 3" in run.wait_reason
+    assert not Checkpoint.unscoped.exists(), "the checkpoint waits for the whole page"
+    assert claim_run(run.pk) is None
+    world.refuse()
+    with clock.frozen(noon + timedelta(seconds=31)):
+        taken = world.take(run)
+        part = taken.journal.next_page()
+        assert part is not None
+        assert part.part == 1
+        taken.journal.commit(part, taken.deliver(part))
+        run = taken.finish()
+    assert (run.success, run.pages_done, run.outcome) == (3, 1, "completed")
+    assert Checkpoint.unscoped.get().value == {"at": "row 3"}
+    assert books() == []
+
+
+def test_a_page_that_kills_its_workers_is_halved_down_to_the_deadly_record(world, noon):
+    """Records 0..4; whoever touches record 3 dies."""
+    running = world.begin()
+    running.store(records(0, 1, 2, 3, 4))
+    moment = noon
+    for _ in range(60):
+        moment += timedelta(minutes=5)
+        with clock.frozen(moment):
+            taken = world.take(running.run)
+            while (page := taken.journal.next_page()) is not None:
+                if any(item.record["id"] == 3 for item in page.items) and not page.is_deadly:
+                    break  # the worker dies here
+                taken.journal.commit(page, taken.deliver(page))
+            else:
+                run = taken.finish()
+                break
+
+    assert (run.success, run.failed, run.outcome) == (4, 1, "completed_with_errors")
+    error = Error.unscoped.get()
+    assert (error.key, error.source_code if hasattr(error, "source_code") else error.cause.code) == ("3", "worker_died")
+    assert books() == []
+
+
+def test_rows_that_are_no_records_keep_their_bytes_and_say_their_place(world):
+    bad = BadRecord(b'{"id": 1\x00', "line 2", Failure("application", "not_json", "This is not JSON.", "parse"))
+    running = world.begin()
+
+    running.run_page([{"id": 1}, bad])
+
+    error = Error.unscoped.get()
+    assert error.message == "line 2: This is not JSON."
+    assert bytes(RetryData.unscoped.get(error=error).record) == b'{"id": 1\x00'
+    assert error.cause.classification == "parse"
+
+
+def test_errors_of_one_shape_share_their_root_cause(world):
+    world.database.fails = lambda table, body: f"Item {body['id']} is not known in list 7."
+    running = world.begin()
+
+    running.run_page(records(1, 2, 3))
+
+    (cause,) = Cause.unscoped.all()
+    assert (cause.open_errors, cause.total_errors) == (3, 3)
+    assert books() == []
+
+
+def test_text_that_a_database_cannot_hold_is_stored_readable(world):
+    world.database.fails = lambda table, body: "bad \x00 byte and \ud800 half"
+    running = world.begin()
+
+    running.run_page([{"id": "a\x00b"}])
+
+    error = Error.unscoped.get()
+    assert error.message == "bad \N{REPLACEMENT CHARACTER} byte and \N{REPLACEMENT CHARACTER} half"
+    assert error.key == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_handled_errors_count_in_the_run_but_are_never_open(account):
+    world = make_world(account, plan=chain(table_step(1, "target", Policy(OnError.IGNORE))))
+    world.refuse(2)
+    running = world.begin()
+    running.run_page(records(1, 2))
+
+    run = running.finish()
+
+    assert (run.errors, run.failed, run.outcome) == (1, 0, "completed")
+    error = Error.unscoped.get()
+    assert (error.state, error.reason) == ("resolved", "handled")
+    assert StepState.unscoped.get(step=error.step_id).open_errors == 0
+    assert books() == []
+
+
+# --- auto-resolve ------------------------------------------------------------------------------------------------------
+def run_once(world: World, *batches, **facts) -> Run:
+    running = world.begin(**facts)
+    for batch in batches:
+        running.run_page(batch)
+    return running.finish()
+
+
+def states() -> list[tuple[str, str, str]]:
+    return list(Error.unscoped.order_by("id").values_list("key", "state", "reason"))
+
+
+def test_the_same_key_failing_again_supersedes_the_earlier_error(world):
+    world.refuse(1)
+    run_once(world, records(1))
+    run_once(world, records(1))
+
+    assert states() == [("1", "resolved", "superseded"), ("1", "open", "")]
+    older, newer = Error.unscoped.order_by("id")
+    assert older.resolved_error_id == newer.pk
+    assert books() == []
+
+
+def test_the_key_succeeding_resolves_the_earlier_error_and_leaves_the_snapshot(world):
+    world.refuse(1)
+    first = run_once(world, records(1, 2))
+    world.refuse()
+    run_once(world, records(1, 2))
+
+    assert states() == [("1", "resolved", "succeeded")]
+    first.refresh_from_db()
+    assert first.errors == 1
+    step_run = StepRun.unscoped.get(run=first, errors=1)
+    assert (step_run.open_errors, step_run.auto_resolved) == (0, 1)
+    assert Cause.unscoped.get().open_errors == 0
+    assert books() == []
+
+
+def test_a_late_page_of_an_old_run_resolves_nothing_newer(account):
+    world = make_world(account, overlap="allow")
+    world.refuse(1)
+    old = world.begin()
+    newer = world.begin()
+    newer.run_page(records(1))
+    world.refuse()
+    old.run_page(records(1))
+
+    assert states() == [("1", "open", "")]
+    assert books() == []
+
+
+def test_an_old_runs_late_failure_is_born_superseded_when_a_newer_one_is_open(account):
+    world = make_world(account, overlap="allow")
+    world.refuse(1)
+    old = world.begin()
+    newer = world.begin()
+    newer.run_page(records(1))
+    old.run_page(records(1))
+
+    assert states() == [("1", "open", ""), ("1", "resolved", "superseded")]
+    assert books() == []
+
+
+def test_the_same_key_twice_in_one_run_with_the_same_payload_leaves_only_the_later_open(world):
+    world.refuse(1)
+    run_once(world, records(1), records(1))
+
+    assert states() == [("1", "resolved", "superseded"), ("1", "open", "")]
+    assert books() == []
+
+
+def test_the_same_key_twice_in_one_run_with_other_payloads_is_a_collision_and_both_stay_open(world):
+    world.refuse(1)
+    run_once(world, [{"id": 1, "a": 1}, {"id": 1, "a": 2}], [{"id": 1, "a": 3}])
+
+    assert [state for _, state, _ in states()] == ["open", "open", "open"]
+    assert sorted(Error.unscoped.values_list("collision_no", flat=True)) == [0, 1, 2]
+    assert books() == []
+
+
+def test_a_blank_key_is_never_auto_resolved(world):
+    world.database.fails = lambda table, body: "no"
+    run_once(world, [{"name": "a"}])
+    world.refuse()
+    run_once(world, [{"name": "a"}])
+
+    assert states() == [("", "open", "")]
+    assert books() == []
+
+
+def test_switched_off_nothing_is_auto_resolved(world):
+    world.refuse(1)
+    run_once(world, records(1))
+    Flow.unscoped.filter(pk=world.flow.pk).update(auto_resolve=False)
+    run_once(world, records(1))
+
+    assert [state for _, state, _ in states()] == ["open", "open"]
+    assert books() == []
+
+
+def test_a_page_without_watched_keys_asks_for_none(world):
+    run_once(world, records(1))
+    running = world.begin()
+    page = running.store(records(1))
+    result = running.deliver(page)
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        running.journal.commit(page, result)
+
+    assert not any("FROM error WHERE" in query["sql"] for query in queries)
+
+
+@pytest.mark.parametrize("size", [1, 500])
+def test_a_page_commit_takes_the_same_number_of_queries_for_any_number_of_records(world, size):
+    world.database.fails = lambda table, body: "no" if body["id"] % 2 else None
+    run_once(world, records(*range(1000)))
+    running = world.begin()
+    page = running.store(records(*range(size)))
+    result = running.deliver(page)
+
+    with CaptureQueriesContext(connection) as queries:
+        running.journal.commit(page, result)
+
+    assert len([q for q in queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]) <= 26
+    assert books() == []
