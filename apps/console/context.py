@@ -11,9 +11,9 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import Profile
+from apps.console.access import ENVIRONMENTS, environment_of
 
 THEMES = ("system", "light", "dark")
-ENVIRONMENTS = ("production", "sandbox")
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,6 @@ def profile_of(user: Any) -> Preferences:
         density=profile.density,
         shortcuts=profile.shortcuts_on,
     )
-
-
-def environment_of(request: HttpRequest) -> str:
-    """The environment whose integrations are on screen: production unless this session switched."""
-    chosen = getattr(request, "session", {}).get("environment")
-    return chosen if chosen in ENVIRONMENTS else "production"
 
 
 def shell_of(request: HttpRequest) -> Shell:

@@ -5,6 +5,7 @@ from django.urls import path
 from apps.console.views.appearance import choose_environment, choose_theme
 from apps.console.views.design import design
 from apps.console.views.home import home
+from apps.console.views.live import live
 from apps.console.views.sign_in import SignIn, SignOut
 
 app_name = "console"
@@ -14,5 +15,6 @@ urlpatterns = [
     path("logout/", SignOut.as_view(), name="sign-out"),
     path("theme/choose/", choose_theme, name="theme-choose"),
     path("environment/choose/", choose_environment, name="environment-choose"),
+    path("live/", live, name="live"),
     path("design/", design, name="design"),
 ]

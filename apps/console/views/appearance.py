@@ -7,7 +7,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apps.accounts.models import Profile
-from apps.console.context import ENVIRONMENTS, THEMES
+from apps.console.access import ENVIRONMENTS
+from apps.console.context import THEMES
 
 
 @login_required

@@ -1,0 +1,173 @@
+"""Fetching an object checks the permission: what a member may not see is not there (404), what he may see but not
+act on is refused in words (403). Everything is of one account and one environment."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from apps.accounts.models import Account, Member
+from apps.accounts.permissions import ACTS, Act, may, visible_integrations
+from apps.core.ids import LARGEST_KEY
+from apps.errors.models import Error
+from apps.flows.models import Flow, Integration, Step
+from apps.runs.models import Run
+
+ENVIRONMENTS = ("production", "sandbox")
+View = Callable[..., HttpResponse]
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What of an account a request reads: one environment and, for some members, only certain integrations."""
+
+    account_id: int
+    environment: str
+    integration_ids: frozenset[int] | None  # None: all of the account's
+
+    def where(self, integration: str = "integration") -> dict[str, Any]:
+        """Keywords for `filter()`; `integration` is the way from the model to its integration ("" for itself)."""
+        prefix = f"{integration}__" if integration else ""
+        found: dict[str, Any] = {f"{prefix}environment": self.environment}
+        if self.integration_ids is not None:
+            found[f"{integration}__in" if integration else "pk__in"] = self.integration_ids
+        return found
+
+
+def environment_of(request: HttpRequest) -> str:
+    """The environment whose integrations are on screen: production unless this session switched."""
+    chosen = getattr(request, "session", {}).get("environment")
+    return chosen if chosen in ENVIRONMENTS else "production"
+
+
+def find_member(request: HttpRequest) -> Member | None:
+    """The signed-in user as a member of the account on screen; None: of no account at all. One query a request."""
+    if not hasattr(request, "flowmend_member"):
+        request.flowmend_member = _member_on_screen(request)  # type: ignore[attr-defined]
+    found: Member | None = request.flowmend_member  # type: ignore[attr-defined]
+    return found
+
+
+def _member_on_screen(request: HttpRequest) -> Member | None:
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return None
+    active = user.memberships.filter(disabled_at__isnull=True, account__closed_at__isnull=True)
+    members = list(active.select_related("account", "user").order_by("account__name", "pk"))
+    chosen = request.session.get("account") if hasattr(request, "session") else None
+    return next((member for member in members if member.account_id == chosen), members[0] if members else None)
+
+
+def member_of(request: HttpRequest) -> Member:
+    """The member on whose behalf the page is shown. Raises Http404 for a user without any account."""
+    member = find_member(request)
+    if member is None:
+        raise Http404("You are not a member of any account.")
+    return member
+
+
+def account_of(request: HttpRequest) -> Account:
+    """The account on screen. Raises Http404 for a user without any account."""
+    return member_of(request).account
+
+
+def reach_of(request: HttpRequest) -> Reach:
+    """What this request may read; kept for the request."""
+    if not hasattr(request, "flowmend_reach"):
+        member = member_of(request)
+        reach = Reach(member.account_id, environment_of(request), visible_integrations(member))
+        request.flowmend_reach = reach  # type: ignore[attr-defined]
+    found: Reach = request.flowmend_reach  # type: ignore[attr-defined]
+    return found
+
+
+def member_page(view: View) -> View:
+    """For every page of the console: signed in, and a member of an account; else a page that says what to do."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if find_member(request) is None:
+            return render(request, "no_account.html")
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def get_integration(request: HttpRequest, slug: str, to: Act | str = Act.VIEW) -> Integration:
+    """Raises Http404 for one that this member does not see, PermissionDenied for an act above his role."""
+    reach = reach_of(request)
+    found = _one(Integration.objects.of(reach.account_id).filter(slug=slug, **reach.where("")))
+    _require(request, Act(to), found.pk)
+    return found
+
+
+def get_flow(request: HttpRequest, flow_id: int, to: Act | str = Act.VIEW) -> Flow:
+    """A flow with its integration, revision and state. Raises Http404 and PermissionDenied as above."""
+    reach = reach_of(request)
+    rows = Flow.objects.of(reach.account_id).present().filter(pk=_key(flow_id), **reach.where())
+    found = _one(rows.select_related("integration", "revision", "state"))
+    _require(request, Act(to), found.integration_id)
+    return found
+
+
+def get_step(request: HttpRequest, flow_id: int, step_id: int, to: Act | str = Act.VIEW) -> Step:
+    """A step of a flow, removed ones too (their errors stay), with flow, integration and state."""
+    reach = reach_of(request)
+    rows = Step.objects.of(reach.account_id).filter(
+        pk=_key(step_id), flow=_key(flow_id), **reach.where("flow__integration")
+    )
+    found = _one(rows.select_related("flow__integration", "state", "connection"))
+    _require(request, Act(to), found.flow.integration_id)
+    return found
+
+
+def get_run(request: HttpRequest, run_id: int, to: Act | str = Act.VIEW) -> Run:
+    """A run with its flow, integration, starter and canceler. Raises Http404 and PermissionDenied as above."""
+    reach = reach_of(request)
+    rows = Run.objects.of(reach.account_id).filter(pk=_key(run_id), **reach.where())
+    found = _one(
+        rows.select_related("flow__integration", "revision", "started_by__user", "canceled_by__user", "start_step")
+    )
+    _require(request, Act(to), found.integration_id)
+    return found
+
+
+def get_error(request: HttpRequest, error_id: int, to: Act | str = Act.VIEW) -> Error:
+    """An error with its step, flow, run and root cause. Raises Http404 and PermissionDenied as above."""
+    reach = reach_of(request)
+    rows = Error.objects.of(reach.account_id).filter(pk=_key(error_id), **reach.where("flow__integration"))
+    found = _one(rows.select_related("flow__integration", "step", "run", "cause"))
+    _require(request, Act(to), found.flow.integration_id)
+    return found
+
+
+def may_do(request: HttpRequest, act: Act, integration_id: int | None = None) -> bool:
+    """May the member do this (in this integration)? For showing or disabling a button."""
+    return may(find_member(request), act, integration_id=integration_id)
+
+
+def _one(rows: "QuerySet[ModelT]") -> ModelT:
+    found = rows.first()
+    if found is None:
+        raise Http404("There is nothing here for you.")
+    return found
+
+
+def _key(value: int) -> int:
+    if not 0 < value <= LARGEST_KEY:
+        raise Http404("There is nothing here for you.")
+    return value
+
+
+def _require(request: HttpRequest, act: Act, integration_id: int) -> None:
+    if not may_do(request, act, integration_id):
+        words = act.value.replace("_", " ")
+        raise PermissionDenied(f"Your role does not allow you to {words} here: it takes the role {ACTS[act].label}.")

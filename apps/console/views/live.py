@@ -1,0 +1,22 @@
+"""The one address that keeps pages live: 204 while nothing has changed, else the cells that have."""
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from apps.console.access import find_member
+from apps.console.live import news
+
+
+@require_GET
+@never_cache
+def live(request: HttpRequest) -> HttpResponse:
+    """Answers 401 to whoever is signed out or has no account, 404 for a topic that is not there for this member."""
+    if find_member(request) is None:
+        return HttpResponse("Sign in again to go on with live updates.", status=401)
+    topics = [topic for topic in request.GET.get("t", "").split(",") if topic]
+    asked = request.GET.get("v", "")
+    version, fragments = news(request, topics, asked)
+    if version == asked:
+        return HttpResponse(status=204)
+    return HttpResponse("\n".join(fragments), headers={"Live-Version": version})
