@@ -51,7 +51,7 @@ class TokenAdmin(HistoryAdmin):
 @admin.register(AuditEntry)
 class AuditEntryAdmin(HistoryAdmin):
     list_display = ("at", "actor_kind", "member", "act", "object_kind", "object_id", "account")
-    list_filter = ("actor_kind", "object_kind")
+    list_filter = ("actor_kind",)
     list_select_related = ("member__user", "account")
     search_fields = ("act", "object_kind", "=object_id")
 

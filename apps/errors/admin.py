@@ -61,9 +61,9 @@ class StepStateAdmin(HistoryAdmin):
 class CauseAdmin(HistoryAdmin):
     id_kind = Kind.CAUSE
     list_display = ("pattern", "step", "source", "code", "classification", "state", "open_errors", "total_errors")
-    list_filter = ("classification", "state", "source")
+    list_filter = ("classification", "state")
     list_select_related = ("step",)
-    search_fields = ("pattern", "code", "step__name")
+    search_fields = ("pattern", "source", "code", "step__name")
 
 
 @admin.register(CauseBucket)
@@ -92,7 +92,7 @@ class RetryVersionAdmin(OfErrorAdmin):
 @admin.register(RetryItem)
 class RetryItemAdmin(OfErrorAdmin):
     list_display = ("error_id", "run_id", "seq", "state", "outcome", "due_at", "at")
-    list_filter = ("state", "outcome")
+    list_filter = ("state",)
     search_fields = ("=error__id", "=run__id")
     search_help_text = "The number of an error or a run"
 
@@ -108,7 +108,6 @@ class BulkActAdmin(HistoryAdmin):
 @admin.register(BulkItem)
 class BulkItemAdmin(OfErrorAdmin):
     list_display = ("act_id", "error_id", "result")
-    list_filter = ("result",)
 
 
 @admin.register(ErrorText)

@@ -63,7 +63,7 @@ class ConnectionForm(forms.ModelForm):
 class ConnectionAdmin(HouseAdmin):
     form = ConnectionForm
     list_display = ("name", "kind", "environment", "state", "offline_since", "account")
-    list_filter = ("kind", "environment", "state")
+    list_filter = ("environment", "state")
     list_select_related = ("account",)
     search_fields = ("name", "kind", "account__name")
     autocomplete_fields = ("account",)

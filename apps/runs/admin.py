@@ -53,7 +53,6 @@ class IntentAdmin(HistoryAdmin):
 class FlowStateAdmin(HistoryAdmin):
     list_display = ("flow", "last_status", "last_started_at", "last_runs", "running", "queued")
     list_select_related = ("flow",)
-    list_filter = ("last_status",)
     search_fields = ("flow__name", "flow__key")
 
 
@@ -80,4 +79,3 @@ class MachineAdmin(HistoryAdmin):
 @admin.register(Capture)
 class CaptureAdmin(OfRunAdmin):
     list_display = ("run_id", "step", "sent_at", "method", "status", "ms")
-    list_filter = ("method", "status")

