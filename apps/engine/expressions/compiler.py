@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from .chains import Link, constant_key, is_constant_list, read_path, unchain
-from .errors import ExpressionError
+from .errors import ExpressionError, sentence_start
 from .helper import Helper
 from .helpers import FAMILIAR_NAMES, HELPERS
 from .limits import MAX_DEPTH, MAX_WHOLE
@@ -84,7 +84,7 @@ class Writer:
             raise self.refuse(node, f"The expression is nested more than {MAX_DEPTH} levels deep.")
         method = getattr(self, f"write_{type(node).__name__.lower()}", None)
         if method is None:
-            raise self.refuse(node, f"{refusal(node).capitalize()}.")
+            raise self.refuse(node, f"{sentence_start(refusal(node))}.")
         code: str = method(node)
         self.depth -= 1
         return code

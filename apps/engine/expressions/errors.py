@@ -85,6 +85,11 @@ def describe(value: Any) -> str:
     return describe_container(value)
 
 
+def sentence_start(words: str) -> str:
+    """The words with a capital at the start, the rest as it is: values keep their letters."""
+    return words[:1].upper() + words[1:]
+
+
 def describe_container(value: Any) -> str:
     """A list, an object or something that JSON does not know, in words."""
     if isinstance(value, (list, tuple)):

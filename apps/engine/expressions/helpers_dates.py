@@ -23,8 +23,9 @@ def date(text: Any, format: Any = "YYYY-MM-DD") -> dt.date:
     if isinstance(text, dt.date):
         return text
     written = filled(text)
-    is_iso_time = format == "YYYY-MM-DD" and len(written) > 10 and written[10:11] in {"T", " "}
-    return iso_time(written).date() if is_iso_time else read_time(written, as_text(format)).date()
+    if format == "YYYY-MM-DD" and (len(written) > 10 or written[5:6] in {"0", "1"}):
+        return iso_day(written)
+    return read_time(written, as_text(format)).date()
 
 
 def datetime(text: Any, format: Any = None, tz: Any = "UTC") -> dt.datetime:
@@ -46,6 +47,19 @@ def filled(text: Any) -> str:
     if not written:
         raise ExpressionError("missing", "A date is needed, but the text is empty; default(…) can stand in for it.")
     return written
+
+
+def iso_day(text: str) -> dt.date:
+    """The day of an ISO day or time; the library's reader is ten times as fast as a format."""
+    return iso_time(text).date() if len(text) != 10 or text[4] != "-" else read_day(text)
+
+
+def read_day(text: str) -> dt.date:
+    """The day of a text such as 2024-12-31; raises kind `parse`."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ExpressionError("parse", f'The text "{cut(text)}" is not a real date: {error}.', value=text) from None
 
 
 def iso_time(text: str) -> dt.datetime:

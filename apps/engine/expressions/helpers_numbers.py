@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from .arithmetic import DECIMAL, calculate, exact
-from .errors import ExpressionError, describe
+from .errors import ExpressionError, describe, sentence_start
 from .helper import Helper
 from .limits import (
     MAX_DECIMAL_DIGITS,
@@ -87,7 +87,7 @@ def number_pattern(decimal: str, thousands: str) -> re.Pattern[str]:
 def not_a_number(text: Any, point: str, group: str) -> ExpressionError:
     """The sentence for a text that is no number, with the signs that were expected."""
     signs = f'decimal sign "{point}"' + (f', thousands sign "{group}"' if group else "")
-    return ExpressionError("parse", f"{describe(text).capitalize()} is not a number ({signs}).", value=text)
+    return ExpressionError("parse", f"{sentence_start(describe(text))} is not a number ({signs}).", value=text)
 
 
 def narrowed(found: Decimal) -> int | float:

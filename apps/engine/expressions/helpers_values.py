@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from .errors import ExpressionError, describe
+from .errors import ExpressionError, describe, sentence_start
 from .helper import Helper
 from .limits import as_text, spend
 from .operators import MISSING, is_equal
@@ -75,9 +75,8 @@ def boolean(value: Any) -> bool:
         return True
     if word in FALSE_WORDS:
         return False
-    kind = "parse" if word else "missing"
-    message = f"{describe(value).capitalize()} is neither yes nor no."
-    raise ExpressionError("parse" if kind == "parse" else "missing", message, value=value)
+    message = f"{sentence_start(describe(value))} is neither yes nor no."
+    raise ExpressionError("parse" if word else "missing", message, value=value)
 
 
 def parse_json(text: Any) -> Any:

@@ -63,10 +63,14 @@ def parsed(source: str) -> ast.expr:
 
 def unreadable(source: str, error: SyntaxError) -> ExpressionError:
     """Python's complaint as a sentence of ours, with the place."""
-    line = min(max(1, (error.lineno or 1) - first_line(source)), source.count("\n") + 1)
-    column = max(1, error.offset or 1)
+    lines = source.split("\n")
+    line = (error.lineno or 1) - first_line(source)
+    column = error.offset or 0
+    if not column or line > len(lines):  # Python has reached the end without finding what it needs
+        line, column = len(lines), len(lines[-1]) + 1
+    line = max(1, line)
     said = (error.msg or "it is not complete").split(". ")[0].split(" (<")[0]
-    lone_equals = said == "invalid syntax" and source.split("\n")[line - 1][column - 1 : column] == "="
+    lone_equals = said == "invalid syntax" and lines[line - 1][column - 1 : column] == "="
     hint = "; to compare, write ==" if lone_equals or "'='" in said else ""
     return ExpressionError(
         "syntax",
