@@ -1,6 +1,7 @@
 """The connectors that flows may name. Adding one: write its file, add its class here."""
 
 from apps.connectors.base import Connector
+from apps.connectors.files import FilesConnector
 
 CONNECTORS: dict[str, type[Connector]] = {}
 
@@ -8,3 +9,6 @@ CONNECTORS: dict[str, type[Connector]] = {}
 def register(*connectors: type[Connector]) -> None:
     for connector in connectors:
         CONNECTORS[connector.kind] = connector
+
+
+register(FilesConnector)

@@ -1,0 +1,5 @@
+"""Files in a confined folder: CSV, JSON, JSON Lines, XLSX, gzip."""
+
+from apps.connectors.files.connector import FilesConnector
+
+__all__ = ["FilesConnector"]
