@@ -1,0 +1,1 @@
+"""Reads of the console that are not a queryset, as frozen dataclasses."""
