@@ -2,6 +2,7 @@
 
 from apps.connectors.base import Connector
 from apps.connectors.files import FilesConnector
+from apps.connectors.sql import SqlConnector
 
 CONNECTORS: dict[str, type[Connector]] = {}
 
@@ -11,4 +12,4 @@ def register(*connectors: type[Connector]) -> None:
         CONNECTORS[connector.kind] = connector
 
 
-register(FilesConnector)
+register(FilesConnector, SqlConnector)

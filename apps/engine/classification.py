@@ -257,11 +257,11 @@ def _by_code(code: str, message: str) -> Classification | None:
         return _by_sqlite(code)
     if SQLSTATE.fullmatch(code) and not code.isalpha():
         return _by_sqlstate(code, message)
-    return WORDS.get(code)
+    return WORDS.get(code) or WORDS.get(code.rsplit("_", 1)[-1])  # `mapping_missing` is a `missing`
 
 
 def _by_status(status: str, message: str) -> Classification | None:
-    """The message may say more than a general refusal or breakdown does: many services answer 400 or 500 to anything."""
+    """The message may say more than the status does: many services answer 400 or 500 to anything."""
     general = STATUSES.get(status) or (INTERMITTENT if status >= "500" else None)
     if status in {"400", "403", "422", "500"}:
         said = _by_message(message)

@@ -1,0 +1,5 @@
+"""SQL databases: PostgreSQL and SQLite."""
+
+from apps.connectors.sql.connector import SqlConnector
+
+__all__ = ["SqlConnector"]

@@ -1,0 +1,56 @@
+"""The SQL connector: PostgreSQL and SQLite, natively, behind one face."""
+
+from typing import Any, ClassVar
+
+from apps.connectors.base import ConnectionConfig, Connector, Options, Ping, Surroundings
+from apps.connectors.sql.config import ExportOptions, ImportOptions, LookupOptions, SqlConfig
+from apps.connectors.sql.export import SqlSource
+from apps.connectors.sql.face import Database
+from apps.connectors.sql.lookup import SqlLookup
+from apps.connectors.sql.postgresql.database import PostgresqlDatabase
+from apps.connectors.sql.sqlite.database import SqliteDatabase
+from apps.connectors.sql.target import SqlTarget
+from apps.engine.ports import Lookup, Session, Source, Target, Window
+
+DATABASES: dict[str, type[PostgresqlDatabase] | type[SqliteDatabase]] = {
+    "postgresql": PostgresqlDatabase,
+    "sqlite": SqliteDatabase,
+}
+
+
+class SqlConnector(Connector):
+    """One database connection for lookups and imports, and one more for each export."""
+
+    kind = "sql"
+    label = "SQL database"
+    Config: ClassVar[type[ConnectionConfig]] = SqlConfig
+    ExportOptions: ClassVar[type[Options] | None] = ExportOptions
+    LookupOptions: ClassVar[type[Options] | None] = LookupOptions
+    ImportOptions: ClassVar[type[Options] | None] = ImportOptions
+
+    def __init__(self, config: SqlConfig, surroundings: Surroundings) -> None:
+        super().__init__(config, surroundings)
+        self._database: Database = DATABASES[config.database](config, surroundings)
+
+    def ping(self) -> Ping:
+        return self._database.ping()
+
+    def open_export(self, options: Any, window: Window) -> Source:
+        return SqlSource(self._database, options, window)
+
+    def open_lookup(self, options: Any) -> Lookup:
+        return SqlLookup(self._database, options)
+
+    def open_import(self, options: Any) -> Target:
+        return SqlTarget(self._database, options)
+
+    def session(self) -> Session:
+        return self._database.session()
+
+    @classmethod
+    def default_trace_key(cls, options: Any) -> str | None:
+        """The unique column of the export, if it is one."""
+        return options.unique[0] if len(options.unique) == 1 else None
+
+    def close(self) -> None:
+        self._database.close()
