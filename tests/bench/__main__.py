@@ -1,0 +1,44 @@
+"""`python -m tests.bench V1 [--rounds 5] [--records 100000]`: each figure beside its anchor, in the same run.
+
+A benchmark prints what it measures as it goes; its last line is one JSON object: name, ours, anchor, ratio, goal.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+
+from tests.bench.database import own_database
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="+", metavar="NAME", help="V1, memory")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds; the median counts (default 5)")
+    parser.add_argument("--records", type=int, default=100_000, help="records of a round (default 100,000)")
+    options = parser.parse_args()
+    with own_database("bench") as url:
+        os.environ["DATABASE_URL"] = url
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+        from tests.bench.prepared import prepare
+
+        prepare()
+        print(f"# Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+        for name in options.names:
+            print(json.dumps(run(name, options)), flush=True)
+    return 0
+
+
+def run(name: str, options: argparse.Namespace) -> dict[str, object]:
+    """Run one benchmark by name; raises SystemExit for an unknown one."""
+    from tests.bench import load, memory
+
+    benchmarks = {"V1": load.measure, "memory": memory.measure}
+    if name not in benchmarks:
+        raise SystemExit(f"There is no benchmark {name}. There are: {', '.join(benchmarks)}.")
+    return benchmarks[name](rounds=options.rounds, records=options.records)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
