@@ -13,6 +13,7 @@ from .errors import ExpressionError
 from .helpers import HELPERS
 from .limits import BUDGET, finite, meter
 from .operators import call, compare, compare_chain, contains, cut_out, each, get, join_parts, peek, unexpected
+from .syntax import python_warnings
 from .values import PLAIN, text_of, to_json_value
 
 Evaluate = Callable[[Any, Scope], Any]
@@ -45,7 +46,9 @@ def build(lines: list[str], **given: Any) -> Evaluate:
     """
     namespace: dict[str, Any] = {**NAMESPACE, **given, "__builtins__": {"Exception": Exception}}
     try:
-        exec(compile("\n".join(lines), "<expression>", "exec"), namespace)  # noqa: S102 - from our own Writer only
+        with python_warnings("ignore"):
+            code = compile("\n".join(lines), "<expression>", "exec")
+        exec(code, namespace)  # noqa: S102 - from our own Writer only
     except (SyntaxError, RecursionError, MemoryError, OverflowError):
         raise ExpressionError("syntax", "The expression is nested too deep or too long.") from None
     run: Evaluate = namespace["run"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import ExpressionError, describe
 from .helper import Helper
-from .limits import as_list, as_object, as_text, room_for_list, spend
+from .limits import ENTRY, as_list, as_object, as_text, room_for_list, spend
 from .operators import MISSING, compare, get, peek, weigh
 from .values import json_text
 
@@ -45,7 +45,7 @@ def get_path(value: Any, path: Any, fallback: Any = None) -> Any:
 def find(list: Any, path: Any, value: Any, fallback: Any = None) -> Any:
     steps = parsed_path(as_text(path))
     entries = as_list(list)
-    spend(len(entries) * (weigh(value) + len(steps)))
+    spend(len(entries) * (weigh(value) + ENTRY * len(steps)))
     for entry in entries:
         if follow(entry, steps) == value:
             return entry
@@ -55,7 +55,7 @@ def find(list: Any, path: Any, value: Any, fallback: Any = None) -> Any:
 def pluck(list: Any, path: Any) -> list[Any]:
     steps = parsed_path(as_text(path))
     entries = as_list(list)
-    spend(len(entries) * len(steps))
+    spend(ENTRY * len(entries) * len(steps))
     found = [follow(entry, steps) for entry in entries]
     return [None if value is MISSING else value for value in found]
 

@@ -81,7 +81,7 @@ def boolean(value: Any) -> bool:
 
 def parse_json(text: Any) -> Any:
     source = as_text(text)
-    spend(2 * len(source))
+    spend(8 * len(source))
     try:
         return orjson.loads(source)
     except (ValueError, RecursionError) as error:

@@ -27,7 +27,8 @@ MAX_DECIMAL_DIGITS = 60
 MAX_DECIMAL_EXPONENT = 60
 MAX_JSON_DEPTH = 64
 MAX_COMPREHENSION_STEPS = 1_000_000  # entries times the parts of the comprehension
-BUDGET = 4_000_000  # characters and entries that the work of one evaluation may touch
+BUDGET = 10_000_000  # characters and entries that the work of one evaluation may touch
+ENTRY = 10  # what one entry costs that is looked at one by one, in the time of characters
 SMALL = 64
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .errors import ExpressionError, Kind, cut, describe, shown_names
 from .limits import (
+    ENTRY,
     MAX_COMPREHENSION_STEPS,
     as_index,
     as_list,
@@ -84,7 +85,7 @@ def weigh(value: Any, depth: int = 0) -> int:
     if not isinstance(value, (dict, list, tuple)) or depth > 64:
         return 1
     entries = value.values() if isinstance(value, dict) else value
-    spend(1 + len(value))
+    spend(ENTRY * (1 + len(value)))
     return 1 + sum(weigh(entry, depth + 1) for entry in entries)
 
 

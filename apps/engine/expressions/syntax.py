@@ -6,14 +6,16 @@ import ast
 import difflib
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 from .errors import ExpressionError, cut
 from .helpers import FAMILIAR_NAMES
 from .limits import MAX_SOURCE
 
 # The filters of warnings belong to the whole process; only one thread at a time may change them.
-_parsing = threading.Lock()
+_compiling = threading.Lock()
 
 REFUSED = {
     "Lambda": "a lambda",
@@ -36,6 +38,14 @@ REFUSED_SIGNS = {
 }
 
 
+@contextmanager
+def python_warnings(action: Literal["error", "ignore"]) -> Iterator[None]:
+    """What Python's compiler warns about: errors in the text of a user, nothing in the code that we have generated."""
+    with _compiling, warnings.catch_warnings():
+        warnings.simplefilter(action)
+        yield
+
+
 def parse(source: str) -> ast.expr:
     """The tree of an expression; raises ExpressionError of kind `syntax` with line and column."""
     if len(source) > MAX_SOURCE:
@@ -56,8 +66,7 @@ def parse(source: str) -> ast.expr:
 
 def parsed(source: str) -> ast.expr:
     """Python's tree. An expression over several lines is read as if it stood in brackets."""
-    with _parsing, warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with python_warnings("error"):
         return ast.parse(f"(\n{source}\n)" if "\n" in source else source, mode="eval").body
 
 

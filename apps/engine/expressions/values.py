@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from .errors import ExpressionError, describe
-from .limits import BUDGET, MAX_JSON_DEPTH, SMALL, capped_whole, finite, made_text, rare_text, scalar_text, spend
+from .limits import BUDGET, ENTRY, MAX_JSON_DEPTH, SMALL, capped_whole, finite, made_text, rare_text, scalar_text, spend
 
 PLAIN = frozenset({str, int, bool, type(None)})
 
@@ -29,7 +29,7 @@ class _Walk:
         self.left = BUDGET
 
     def visit(self, value: Any, depth: int) -> Any:
-        self.charge(1)
+        self.charge(ENTRY)
         if isinstance(value, str):
             self.charge(len(value))
             return value
