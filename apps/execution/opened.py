@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.connectors.base import Connector, Surroundings
 from apps.engine.plan import Node, Plan, StepKind
-from apps.engine.ports import ConnectorError, ErrorSource, Lookup, Session, Source, Target, Window
+from apps.engine.ports import ConnectorError, ErrorSource, Lookup, Scope, Session, Source, Target, Window
 from apps.flows.connections import open_connector, surroundings_for
 from apps.flows.models import Connection, Flow
 
@@ -32,22 +32,25 @@ class OpenedSteps:
     def lookup(self, node: Node) -> Lookup:
         if node.index not in self._handles:
             self._handles[node.index] = self._connector(node.connection).open_lookup(node.options)
-        return self._handles[node.index]  # type: ignore[no-any-return]
+        return self._handles[node.index]
 
     def target(self, node: Node) -> Target:
         if node.index not in self._handles:
             self._handles[node.index] = self._connector(node.connection).open_import(node.options)
-        return self._handles[node.index]  # type: ignore[no-any-return]
+        return self._handles[node.index]
 
     def session(self, connection: str) -> Session:
         session = self._connector(connection).session()
         assert session is not None, f"connection {connection} has no transactions"
         return session
 
-    def finish(self) -> None:
-        """Tell the targets that collect until the end (files) that the run has come to it; may be repeated."""
+    def finish(self, scope: Scope) -> None:
+        """Tell the targets that collect until the end (files) that the run has come to it; may be repeated.
+
+        The scope tells a worker that wrote no page of the run itself which run it is.
+        """
         for target in self._finishing():
-            target.finish()
+            target.finish(scope)
 
     def _finishing(self) -> Iterator[Any]:
         for node in self.plan.nodes:

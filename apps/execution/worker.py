@@ -13,9 +13,9 @@ from django.db.models import Q
 
 from apps.core.clock import read_now
 from apps.engine.delivery import Delivery
-from apps.engine.loop import Reader, work
+from apps.engine.loop import work
 from apps.engine.plan import Plan
-from apps.engine.ports import ConnectorError, ErrorSource, LedgerKey, Outage, Window
+from apps.engine.ports import ConnectorError, ErrorSource, LedgerKey, Outage, Scope, Window
 from apps.engine.records import Page
 from apps.engine.walk import identity
 from apps.execution import drain
@@ -65,6 +65,7 @@ class Slice:
         journal: RunJournal | None = None
         opened: OpenedSteps | None = None
         try:
+            assert run.revision is not None, "a flow without a definition starts no run"
             plan = plan_for(run.revision)
             journal = journal_of(self.claim, run, plan)
             opened = OpenedSteps(run.flow, plan)
@@ -122,7 +123,7 @@ def journal_of(claim: Claim, run: Run, plan: Plan) -> RunJournal:
     return RunJournal(claim, run, plan, steps)
 
 
-def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> Reader | Any:
+def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> ReadAhead | None:
     """The export, read ahead. None if it could not be opened; the journal has been told."""
     now = read_now()
     try:
@@ -136,7 +137,7 @@ def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) 
     journal.exports_in_order = source.in_order
 
     def before_end() -> None:
-        opened.finish()
+        opened.finish(run_scope(run, plan, now))
         source.finish()
 
     journal.before_end = before_end
@@ -158,7 +159,17 @@ def window_of(run: Run, plan: Plan, now: datetime) -> Window:
 
 def run_facts(run: Run) -> dict[str, Any]:
     """What expressions read as `run`."""
-    return {"id": run.pk, "trigger": run.trigger, "parameters": run.parameters, "attempt": run.attempt}
+    return {
+        "id": run.pk,
+        "kind": run.kind,
+        "trigger": run.trigger,
+        "parameters": run.parameters,
+        "attempt": run.attempt,
+    }
+
+
+def run_scope(run: Run, plan: Plan, now: datetime) -> Scope:
+    return Scope(now, plan.flow, run_facts(run), plan.settings)
 
 
 def publish_if_ended(run: Run, opened: OpenedSteps) -> None:
@@ -167,7 +178,7 @@ def publish_if_ended(run: Run, opened: OpenedSteps) -> None:
     if status not in {RunStatus.CANCELED, RunStatus.FAILED}:
         return
     try:
-        opened.finish()
+        opened.finish(run_scope(run, opened.plan, read_now()))
     except ConnectorError as error:
         log_run(run, f"What was written could not be put in its place: {error.message}", level=LogLevel.ERROR)
 

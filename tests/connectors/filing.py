@@ -10,7 +10,7 @@ from typing import Any
 from apps.connectors.base import Limits, Surroundings
 from apps.connectors.files import FilesConnector
 from apps.connectors.files.options import FileConfig, FileExportOptions, FileImportOptions
-from apps.engine.ports import BadRecord, Batch, Record, Scope, SourcePage, Window, Written
+from apps.engine.ports import BadRecord, Batch, ConnectorError, Record, Scope, SourcePage, Window, Written
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ACCOUNT = 7
@@ -22,14 +22,14 @@ def batch_of(
     first: int = 0,
     run: int = 1,
     now: datetime = NOON,
-    run_type: str = "normal",
+    kind: str = "flow",
     ordinals: Sequence[int] | None = None,
     stop: Callable[[], bool] = lambda: False,
     step: str = "write",
 ) -> Batch:
     """Records of one page; the key of a record is made of run, step and ordinal."""
     places = list(ordinals) if ordinals is not None else list(range(first, first + len(bodies)))
-    scope = Scope(now, run={"id": run, "type": run_type})
+    scope = Scope(now, run={"id": run, "kind": kind})
     return Batch(list(bodies), list(bodies), places, lambda index: f"{step}-{run}-{places[index]:020d}", scope, stop)
 
 
@@ -105,3 +105,12 @@ def resumed_rows(filing: Filing, path: str, page_size: int, **options: Any) -> l
         rest = filing.pages(path, window=filing.window(page_size, position=page.position), **options)
         found.append(before + [row for later in rest for row in later.records])
     return found
+
+
+def rows_or_fault(
+    filing: Filing, path: str, page_size: int, **options: Any
+) -> list[Record | BadRecord] | ConnectorError:
+    try:
+        return filing.rows(path, page_size, **options)
+    except ConnectorError as fault:
+        return fault

@@ -13,7 +13,9 @@ from apps.connectors.files.root import Root, checked_name
 from apps.engine.expressions import ExpressionError
 from apps.engine.ports import Batch, Classification, ConnectorError, Repeats, Scope, Written
 
-RETRY = "retry"
+RETRIES = {"retry", "auto_retry"}
+"""Kinds of runs that send again some of the records of another run."""
+
 _AWKWARD = re.compile(r'[:*?"<>|\\\x00-\x1f\x7f]+')
 """What file names on other systems cannot hold; a time has colons."""
 
@@ -115,4 +117,4 @@ class FileTarget:
 
     def _is_append(self, scope: Scope) -> bool:
         """The records of a retry come after those that went through before, whatever the mode."""
-        return self._options.mode == "append" or scope.run.get("type") == RETRY
+        return self._options.mode == "append" or scope.run.get("kind") in RETRIES
