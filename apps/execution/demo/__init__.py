@@ -1,0 +1,1 @@
+"""The demo: an account whose flows run for real, on real data, into a real database."""

@@ -1,0 +1,101 @@
+"""Installs the demo: sign-in, account, connections, data files, target database and flows, and starts the first run."""
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from apps.accounts.models import Account, Member, Profile
+from apps.accounts.services import create_account
+from apps.execution.demo.warehouse import Warehouse, prepare_warehouse
+from apps.flows.models import Flow, Revision
+from apps.flows.services import apply_definition, set_connection
+from apps.runs.services import RunRefused, active_runs, start_run
+
+HERE = Path(__file__).resolve().parent
+USERNAME = PASSWORD = "demo"  # noqa: S105 (public on purpose: for loopback, refused with DEBUG off)
+ACCOUNT = "Demo"
+FILES = ("airports.csv", "birdstrikes.csv")
+FLOWS = ("airports", "airports-file", "wildlife-strikes")
+"""In this order: the others run after the first, so that has to be there when they are applied."""
+FIRST_FLOW = "airports"
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How to get into the demo; `password` is a sentence where it is not known any more."""
+
+    username: str
+    password: str
+
+
+def install_demo() -> SignIn:
+    """Install the demo, or what is missing of it; what a user has changed since stays.
+
+    Raises ImproperlyConfigured when DEMO_DATABASE_URL names a database that cannot be used.
+    """
+    with transaction.atomic():
+        sign_in, user = ensure_user()
+        account = ensure_account(user)
+        copy_files(account)
+        connect(account, prepare_warehouse(account))
+        apply_flows(account)
+        start_first_run(account, user)
+    return sign_in
+
+
+def ensure_user() -> tuple[SignIn, User]:
+    """The user `demo`, who may see the admin too. With DEBUG off its password is a random one, told once."""
+    user = User.objects.filter(username=USERNAME).first()
+    if user is not None:
+        known = user.check_password(PASSWORD)
+        return SignIn(USERNAME, PASSWORD if known else "that was told when the demo was installed"), user
+    password = PASSWORD if settings.DEBUG else secrets.token_urlsafe(12)
+    user = User.objects.create_superuser(USERNAME, "demo@localhost", password)
+    Profile.objects.get_or_create(user=user)
+    return SignIn(USERNAME, password), user
+
+
+def ensure_account(user: User) -> Account:
+    present = Account.objects.filter(name=ACCOUNT, members__user=user).first()
+    return present or create_account(name=ACCOUNT, owner=user)
+
+
+def copy_files(account: Account) -> None:
+    """Put the data where the flows read it. A file that is there stays: somebody may have mended a row in it."""
+    folder = Path(settings.FILES_ROOT) / str(account.pk) / "in"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if not (folder / name).exists():
+            shutil.copyfile(HERE / "data" / name, folder / name)
+
+
+def connect(account: Account, warehouse: Warehouse) -> None:
+    """The connections that the definitions name."""
+    set_connection(account=account, name="Files", kind="file", config={})
+    set_connection(
+        account=account, name="Warehouse", kind="sql", config=warehouse.config, secrets=warehouse.secrets or None
+    )
+
+
+def apply_flows(account: Account) -> None:
+    """Apply each definition that was not applied before, so that a definition that a user has edited stays."""
+    for key in FLOWS:
+        text = (HERE / "flows" / f"{key}.yaml").read_text()
+        if not Revision.objects.of(account).filter(flow__key=key, definition=text).exists():
+            apply_definition(account=account, text=text)
+
+
+def start_first_run(account: Account, user: User) -> None:
+    """Run the first flow now, whatever its schedule says; the others follow it."""
+    flow = Flow.objects.of(account).get(key=FIRST_FLOW)
+    if active_runs(flow).exists():
+        return
+    try:
+        start_run(flow=flow, member=Member.objects.of(account).get(user=user))
+    except RunRefused:
+        return  # a user has disabled the flow: that is to stay so

@@ -1,0 +1,31 @@
+-- The demo's warehouse in PostgreSQL, in the first schema of the search path.
+-- Money is whole cents, as in the SQLite warehouse, so that both hold the same values.
+
+CREATE TABLE IF NOT EXISTS airport (
+    iata text PRIMARY KEY CHECK (length(iata) BETWEEN 3 AND 4),
+    name text NOT NULL,
+    city text NOT NULL,
+    state text NOT NULL CONSTRAINT state_is_a_code_of_two_letters CHECK (length(state) = 2),
+    latitude double precision NOT NULL CONSTRAINT latitude_is_on_earth CHECK (latitude BETWEEN -90 AND 90),
+    longitude double precision NOT NULL CONSTRAINT longitude_is_on_earth CHECK (longitude BETWEEN -180 AND 180)
+);
+
+CREATE TABLE IF NOT EXISTS strike (
+    id uuid PRIMARY KEY,
+    flown_on date NOT NULL,
+    airport text NOT NULL REFERENCES airport (iata),
+    operator text NOT NULL,
+    aircraft text NOT NULL,
+    phase text NOT NULL,
+    time_of_day text NOT NULL,
+    species text NOT NULL,
+    size text NOT NULL CONSTRAINT size_is_known CHECK (size IN ('Small', 'Medium', 'Large')),
+    damage text CONSTRAINT damage_is_a_known_class CHECK (damage IN ('Minor', 'Medium', 'Substantial')),
+    speed_kmh double precision,
+    repair_cents bigint NOT NULL CHECK (repair_cents >= 0),
+    other_cents bigint NOT NULL CHECK (other_cents >= 0),
+    total_cents bigint NOT NULL CONSTRAINT total_is_the_sum CHECK (total_cents = repair_cents + other_cents),
+    CONSTRAINT no_repair_without_damage CHECK (repair_cents = 0 OR damage IS NOT NULL),
+    CONSTRAINT flying_aircraft_moves CHECK (speed_kmh > 0 OR phase NOT IN ('Climb', 'Descent', 'Approach')),
+    CONSTRAINT one_report_of_a_strike UNIQUE (airport, operator, flown_on, aircraft, species, time_of_day, phase)
+);

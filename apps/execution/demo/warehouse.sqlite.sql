@@ -1,0 +1,31 @@
+-- The demo's warehouse in SQLite. STRICT tables refuse values of the wrong type, as other databases do.
+-- Money is whole cents, so that no cent is lost to a floating point number.
+
+CREATE TABLE IF NOT EXISTS airport (
+    iata TEXT NOT NULL PRIMARY KEY CHECK (length(iata) BETWEEN 3 AND 4),
+    name TEXT NOT NULL,
+    city TEXT NOT NULL,
+    state TEXT NOT NULL CONSTRAINT state_is_a_code_of_two_letters CHECK (length(state) = 2),
+    latitude REAL NOT NULL CONSTRAINT latitude_is_on_earth CHECK (latitude BETWEEN -90 AND 90),
+    longitude REAL NOT NULL CONSTRAINT longitude_is_on_earth CHECK (longitude BETWEEN -180 AND 180)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS strike (
+    id TEXT NOT NULL PRIMARY KEY,
+    flown_on TEXT NOT NULL CONSTRAINT flown_on_is_a_day CHECK (flown_on IS date(flown_on)),
+    airport TEXT NOT NULL REFERENCES airport (iata),
+    operator TEXT NOT NULL,
+    aircraft TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    time_of_day TEXT NOT NULL,
+    species TEXT NOT NULL,
+    size TEXT NOT NULL CONSTRAINT size_is_known CHECK (size IN ('Small', 'Medium', 'Large')),
+    damage TEXT CONSTRAINT damage_is_a_known_class CHECK (damage IN ('Minor', 'Medium', 'Substantial')),
+    speed_kmh REAL,
+    repair_cents INTEGER NOT NULL CHECK (repair_cents >= 0),
+    other_cents INTEGER NOT NULL CHECK (other_cents >= 0),
+    total_cents INTEGER NOT NULL CONSTRAINT total_is_the_sum CHECK (total_cents = repair_cents + other_cents),
+    CONSTRAINT no_repair_without_damage CHECK (repair_cents = 0 OR damage IS NOT NULL),
+    CONSTRAINT flying_aircraft_moves CHECK (speed_kmh > 0 OR phase NOT IN ('Climb', 'Descent', 'Approach')),
+    CONSTRAINT one_report_of_a_strike UNIQUE (airport, operator, flown_on, aircraft, species, time_of_day, phase)
+) STRICT;
