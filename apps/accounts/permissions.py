@@ -68,9 +68,11 @@ ACTS: dict[Act, Role] = {
 
 def may(member: Member | None, act: Act, *, integration_id: int | None = None) -> bool:
     """May the member do this: in the whole account, or in one integration? Nobody and the disabled may nothing."""
-    if member is None or not member.is_active:
-        return False
-    role = role_of(member, integration_id)
+    return member is not None and member.is_active and may_as(member, role_of(member, integration_id), act)
+
+
+def may_as(member: Member, role: str, act: Act) -> bool:
+    """The same with a role that is known already (`role_of`), for lists that ask once a row."""
     if not role:
         return False
     if act is Act.EDIT_RETRY_DATA and member.may_edit_retry_data:

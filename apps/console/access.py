@@ -2,7 +2,7 @@
 act on is refused in words (403). Everything is of one account and one environment."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.accounts.models import Account, Member
-from apps.accounts.permissions import ACTS, Act, may, visible_integrations
+from apps.accounts.permissions import ACTS, Act, may_as
 from apps.core.ids import LARGEST_KEY
 from apps.errors.models import Error
 from apps.flows.models import Flow, Integration, Step
@@ -39,6 +39,17 @@ class Reach:
         if self.integration_ids is not None:
             found[f"{integration}__in" if integration else "pk__in"] = self.integration_ids
         return found
+
+    def where_copied(self) -> dict[str, Any]:
+        """The same for runs, which carry copies of environment and integration: no join."""
+        found: dict[str, Any] = {"environment": self.environment}
+        if self.integration_ids is not None:
+            found["integration__in"] = self.integration_ids
+        return found
+
+    def within(self, integration_id: int) -> "Reach":
+        """Only this integration, which the member must be known to see."""
+        return replace(self, integration_ids=frozenset([integration_id]))
 
 
 def environment_of(request: HttpRequest) -> str:
@@ -82,7 +93,8 @@ def reach_of(request: HttpRequest) -> Reach:
     """What this request may read; kept for the request."""
     if not hasattr(request, "flowmend_reach"):
         member = member_of(request)
-        reach = Reach(member.account_id, environment_of(request), visible_integrations(member))
+        seen = None if member.role else frozenset(roles_of(request))
+        reach = Reach(member.account_id, environment_of(request), seen)
         request.flowmend_reach = reach  # type: ignore[attr-defined]
     found: Reach = request.flowmend_reach  # type: ignore[attr-defined]
     return found
@@ -150,8 +162,21 @@ def get_error(request: HttpRequest, error_id: int, to: Act | str = Act.VIEW) -> 
 
 
 def may_do(request: HttpRequest, act: Act, integration_id: int | None = None) -> bool:
-    """May the member do this (in this integration)? For showing or disabling a button."""
-    return may(find_member(request), act, integration_id=integration_id)
+    """May the member do this (in this integration)? Asks the database at most once a request, so rows may ask too."""
+    member = find_member(request)
+    if member is None:
+        return False
+    role = member.role or roles_of(request).get(integration_id or 0, "")
+    return may_as(member, role, act)
+
+
+def roles_of(request: HttpRequest) -> dict[int, str]:
+    """The member's roles in single integrations, by id; asked once a request."""
+    if not hasattr(request, "flowmend_roles"):
+        roles = dict(member_of(request).roles.values_list("integration_id", "role"))
+        request.flowmend_roles = roles  # type: ignore[attr-defined]
+    found: dict[int, str] = request.flowmend_roles  # type: ignore[attr-defined]
+    return found
 
 
 def _one(rows: "QuerySet[ModelT]") -> ModelT:

@@ -11,7 +11,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import Profile
-from apps.console.access import ENVIRONMENTS, environment_of
+from apps.console.access import ENVIRONMENTS, environment_of, find_member
+from apps.console.selectors.pulse import Pulse, pulse_of
+from apps.console.wording import duration_text
+from apps.core.clock import wall_now
 
 THEMES = ("system", "light", "dark")
 
@@ -117,8 +120,25 @@ def profile_of(user: Any) -> Preferences:
 
 
 def shell_of(request: HttpRequest) -> Shell:
-    """Counts and facts around the page; empty before anything has been counted."""
-    return Shell()
+    """Counts and facts around the page; empty for whoever has no account."""
+    return shell_with(pulse_of(request)) if find_member(request) else Shell()
+
+
+def shell_with(pulse: Pulse) -> Shell:
+    """Every count and fact is always there, so that a live update finds its place."""
+    offline = NavCount(f"{pulse.offline:,} offline", bad=True) if pulse.offline else NavCount("0", hint="offline")
+    oldest = pulse.oldest_queued_at
+    counts = {
+        "dashboard": NavCount(f"{pulse.running:,} running"),
+        "errors": NavCount(f"{pulse.open_errors:,}", bad=pulse.open_errors > 0, hint="open"),
+        "connections": offline,
+    }
+    facts = {
+        "Workers": f"{pulse.workers_up:,} of {pulse.workers:,} up" if pulse.workers else "none up",
+        "Queue": f"{pulse.queued:,} run{'' if pulse.queued == 1 else 's'}",
+        "Oldest": duration_text(wall_now() - oldest) if oldest else "none",
+    }
+    return Shell(counts, facts)
 
 
 def places_of(request: HttpRequest) -> list[Place]:

@@ -86,7 +86,7 @@ def test_a_place_shows_up_with_its_count_as_soon_as_its_page_exists(
     html = client.get("/").content.decode()
     assert '<a href="/errors/" title="Errors" data-key="g e">' in html
     assert '<span class="n bad" id="nav-errors">256<span class="vh"> open</span></span>' in html
-    assert "<dt>Workers</dt><dd>3 of 3 up</dd>" in html
+    assert '<dt>Workers</dt><dd id="fact-workers">3 of 3 up</dd>' in html
 
 
 def test_the_design_page_is_there_only_while_developing(client: Client, mara: Any, settings: Any) -> None:

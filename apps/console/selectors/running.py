@@ -1,0 +1,132 @@
+"""The runs under way and in the queue: who started them, how far they are, and what holds them up."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apps.console.access import Reach
+from apps.core.clock import wall_now
+from apps.flows.models import Step
+from apps.runs.models import Bucket, Grain, Run
+from apps.runs.querysets import RunQuerySet
+from apps.runs.statuses import RunKind, RunStatus, Trigger
+
+MOST_RUNS = 200
+MINUTES = 12  # of the line of records per second
+PLACES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+RETRY_KINDS = (RunKind.RETRY, RunKind.AUTO_RETRY)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run under way or waiting."""
+
+    run: Run
+    status: str  # a key of the statuses' looks
+    since: datetime
+    elapsed: timedelta
+    step: str
+    rates: tuple[float, ...]  # records per second, minute by minute
+    place: str = ""  # in the queue: "first in queue"
+
+    @property
+    def is_queued(self) -> bool:
+        return bool(self.run.status == RunStatus.QUEUED)
+
+    @property
+    def records(self) -> int:
+        run = self.run
+        return run.success + run.ignored + run.failed + run.rolled_back
+
+    @property
+    def rate(self) -> float:
+        """Records per second since the run started."""
+        return self.records / max(self.elapsed.total_seconds(), 1.0)
+
+    @property
+    def errors(self) -> int:
+        return self.run.errors + self.run.unit_errors
+
+    @property
+    def started_by(self) -> str:
+        """`schedule`, `Mara Lindqvist`, `retry, Ana Reyes`"""
+        return started_by(self.run)
+
+    @property
+    def is_ended(self) -> bool:
+        return self.run.is_ended
+
+
+def started_by(run: Run) -> str:
+    member = run.started_by
+    name = (member.user.get_full_name() or member.user.get_username()) if member else ""
+    how = "" if run.trigger == Trigger.MANUAL and name else run.get_trigger_display().lower()
+    kind = run.get_kind_display().lower() if run.kind in RETRY_KINDS else ""
+    return ", ".join(part for part in (kind, name or how) if part)
+
+
+def works(reach: Reach) -> list[Work]:
+    """Runs at work by their start, then the queue in its order; three queries."""
+    rows = _with_names(Run.objects.of(reach.account_id).active().filter(**reach.where_copied()))
+    return works_of(reach, rows.order_by("pk")[:MOST_RUNS])
+
+
+def works_by_id(reach: Reach, run_ids: list[int]) -> list[Work]:
+    """These runs, also the ones that have ended since."""
+    return works_of(reach, _with_names(Run.objects.of(reach.account_id).filter(pk__in=run_ids, **reach.where_copied())))
+
+
+def _with_names(runs: RunQuerySet) -> RunQuerySet:
+    return runs.select_related("flow", "integration", "started_by__user")
+
+
+def works_of(reach: Reach, runs: Iterable[Run]) -> list[Work]:
+    found = sorted(runs, key=lambda run: (run.status == RunStatus.QUEUED, run.started_at or run.created_at, run.pk))
+    flow_ids = {run.flow_id for run in found}
+    steps, rates = _steps(reach, flow_ids), _rates(reach, flow_ids)
+    waiting = [run.pk for run in found if run.status == RunStatus.QUEUED]
+    places = {run_id: _place(number) for number, run_id in enumerate(waiting)}
+    return [_work(run, steps.get(run.flow_id, []), rates.get(run.flow_id, ()), places.get(run.pk, "")) for run in found]
+
+
+def _work(run: Run, steps: list[str], rates: tuple[float, ...], place: str) -> Work:
+    since = run.created_at if run.status == RunStatus.QUEUED else run.started_at or run.created_at
+    status = "retrying" if run.kind in RETRY_KINDS and run.status == RunStatus.RUNNING else run.outcome or run.status
+    step = run.wait_reason or ("not started" if run.status == RunStatus.QUEUED else step_at_work(run, steps))
+    return Work(run, status, since, (run.ended_at or wall_now()) - since, step, rates, place)
+
+
+def step_at_work(run: Run, steps: list[str]) -> str:
+    """A page goes through all steps after the export together, so they are at work together."""
+    if run.is_ended or not steps:
+        return ""
+    if not run.done_exporting and run.pages_done >= run.pages_fetched:
+        return f"1 of {len(steps)} {steps[0]}"
+    if len(steps) == 2:
+        return f"2 of 2 {steps[1]}"
+    return f"2 to {len(steps)} of {len(steps)}, page {run.pages_done + 1:,}"
+
+
+def _place(number: int) -> str:
+    return f"{PLACES[number]} in queue" if number < len(PLACES) else f"number {number + 1} in queue"
+
+
+def _steps(reach: Reach, flow_ids: set[int]) -> dict[int, list[str]]:
+    rows = Step.objects.of(reach.account_id).present().filter(flow__in=flow_ids)
+    found: dict[int, list[str]] = {}
+    for flow_id, name in rows.values_list("flow_id", "name"):
+        found.setdefault(flow_id, []).append(name)
+    return found
+
+
+def _rates(reach: Reach, flow_ids: set[int]) -> dict[int, tuple[float, ...]]:
+    """By flow, records per second in each of the last full minutes."""
+    this_minute = int(wall_now().timestamp()) // 60
+    rows = Bucket.objects.of(reach.account_id).filter(
+        flow__in=flow_ids, grain=Grain.MINUTE, slot__gte=this_minute - MINUTES, slot__lt=this_minute
+    )
+    found: dict[int, list[float]] = {}
+    for flow_id, slot, *counts in rows.values_list("flow_id", "slot", "success", "ignored", "errors", "rolled_back"):
+        minutes = found.setdefault(flow_id, [0.0] * MINUTES)
+        minutes[slot - this_minute + MINUTES] = sum(counts) / 60
+    return {flow_id: tuple(minutes) for flow_id, minutes in found.items()}
