@@ -40,7 +40,7 @@ def insert_rows(model: Model, fields: Sequence[str], rows: Iterable[Row]) -> Non
     columns = ", ".join(_columns(model, fields))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {_table(model)} ({columns}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+            with cursor.copy(f"COPY {_table(model)} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row([_plain(value) for value in row])
         else:
@@ -96,7 +96,7 @@ def _update(model: Model, fields: Sequence[str], rows: list[Row], change: str) -
         return 0
     rows = sorted(rows, key=lambda row: row[0])
     assert model._meta.pk is not None
-    columns = [model._meta.pk, *(model._meta.get_field(name) for name in fields)]
+    columns: list[Any] = [model._meta.pk, *(model._meta.get_field(name) for name in fields)]
     values = [_typed(f"v.column{number}", field) for number, field in enumerate(columns, 1)]
     names = [_quoted(field.column) for field in columns]
     sets = ", ".join(f"{n} = {change.format(column=n, value=v)}" for n, v in zip(names[1:], values[1:], strict=True))
@@ -136,10 +136,12 @@ def _table(model: Model) -> str:
 
 
 def _columns(model: Model, fields: Sequence[str]) -> list[str]:
-    return [_quoted(model._meta.get_field(name).column) for name in fields]
+    found: list[Any] = [model._meta.get_field(name) for name in fields]
+    return [_quoted(field.column) for field in found]
 
 
-def _quoted(name: str) -> str:
+def _quoted(name: str | None) -> str:
+    assert name is not None
     return connection.ops.quote_name(name)
 
 

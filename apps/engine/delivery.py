@@ -23,6 +23,9 @@ from apps.engine.walk import Opened, Walk, outage_wait
 MAX_REPLAYS = 50
 """After that many walks of one page everything that still fails is taken out at once with its writes."""
 
+Mark = tuple[Item, int, dict[str, Any], int, bool, bool]
+"""An item as it was when the page's walk began, to begin again from; a plain tuple, for there is one per record."""
+
 
 @dataclass
 class Delivery:
@@ -80,7 +83,7 @@ class Delivery:
     # --- scope record ----------------------------------------------------------------------------------------------
     def _scoped_walks(self, entrance: Walk, page: Page, started: list[Item]) -> tuple[PageResult, list[Item]]:
         sessions = self._sessions()
-        marks = [Mark.of(item) for item in started]
+        marks = [marked(item) for item in started]
         try:
             walk, carried = self._replay(entrance, page, marks, sessions)
             self._write_ledger(page, walk, carried, sessions)
@@ -96,9 +99,7 @@ class Delivery:
         self._send_held(walk, result)
         return result, walk.copies
 
-    def _replay(
-        self, entrance: Walk, page: Page, marks: "list[Mark]", sessions: list[Session]
-    ) -> "tuple[Walk, Carried]":
+    def _replay(self, entrance: Walk, page: Page, marks: list[Mark], sessions: list[Session]) -> "tuple[Walk, Carried]":
         carried = Carried(self.plan)
         answers: dict[tuple[int, int], Any] = {}
         for session in sessions:
@@ -109,7 +110,7 @@ class Delivery:
         for attempt in range(MAX_REPLAYS):
             walk = self._walk(entrance.scope, is_scoped=True)
             walk.answers, walk.forced = answers, forced
-            walk.place([mark.restore() for mark in marks if mark.item.ordinal not in carried.ordinals])
+            walk.place([restored(mark) for mark in marks if mark[0].ordinal not in carried.ordinals])
             walk.run(STEPS)
             if not walk.undo and not walk.parked_undo:
                 return walk, carried
@@ -118,9 +119,9 @@ class Delivery:
                 session.rollback_to("page")
         raise AssertionError("a walk without the failing records fails no record with writes to undo")
 
-    def _whole_page_waits(self, entrance: Walk, marks: "list[Mark]", outage: Outage) -> PageResult:
+    def _whole_page_waits(self, entrance: Walk, marks: list[Mark], outage: Outage) -> PageResult:
         result = entrance.result
-        result.rest = [mark.restore() for mark in marks]
+        result.rest = [restored(mark) for mark in marks]
         result.wait = outage_wait(self._first_import(), outage)
         return result
 
@@ -227,26 +228,15 @@ class StatementTarget:
         return Written(from_ledger)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """An item as it was when the page's walk began, to begin again from."""
+def marked(item: Item) -> Mark:
+    return item, item.at, item.record, item.attempt, item.failed, item.taken
 
-    item: Item
-    at: int
-    record: dict[str, Any]
-    attempt: int
-    failed: bool
-    taken: bool
 
-    @classmethod
-    def of(cls, item: Item) -> "Mark":
-        return cls(item, item.at, item.record, item.attempt, item.failed, item.taken)
-
-    def restore(self) -> Item:
-        item = self.item
-        item.at, item.record, item.attempt = self.at, self.record, self.attempt
-        item.failed, item.taken, item.first_write = self.failed, self.taken, None
-        return item
+def restored(mark: Mark) -> Item:
+    item = mark[0]
+    _, item.at, item.record, item.attempt, item.failed, item.taken = mark
+    item.first_write = None
+    return item
 
 
 class Carried:

@@ -28,6 +28,7 @@ class Item:
     """
 
     __slots__ = (
+        "_hash",
         "alone",
         "at",
         "attempt",
@@ -53,6 +54,7 @@ class Item:
         self.taken = False
         self.alone = False
         self.first_write: tuple[int, Record] | None = None
+        self._hash: int | None = None
 
     def copy(self) -> "Item":
         twin = Item(self.ordinal, self.record, self.key, self.at)
@@ -60,6 +62,13 @@ class Item:
         twin.origin = self.origin
         twin.failed, twin.taken, twin.first_write = self.failed, self.taken, self.first_write
         return twin
+
+    @property
+    def key_hash(self) -> int | None:
+        """The hash that errors of this record are matched on; reckoned when it is first asked for."""
+        if self._hash is None:
+            self._hash = key_hash(self.key)
+        return self._hash
 
     @property
     def payload_hash(self) -> int:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from apps.engine.plan import END, Node, OnError, Plan
 from apps.engine.ports import ErrorSource, Failure, Lookup, Outage, Record, Scope, Session, Target
-from apps.engine.records import Item, key_hash
+from apps.engine.records import Item
 from apps.engine.result import FailedRecord, LogLine, PageResult, Wait
 
 OUTAGE_WAIT_S = 5.0
@@ -185,7 +185,7 @@ def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:
     """
 
     def key_of(node: Node, item: Item) -> str:
-        text = f"{account}:{node.key}:{root_run}:{item.ordinal}:{key_hash(item.key)}:{item.generation}"
+        text = f"{account}:{node.key}:{root_run}:{item.ordinal}:{item.key_hash}:{item.generation}"
         return sha256(text.encode()).hexdigest()
 
     return key_of

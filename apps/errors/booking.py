@@ -206,7 +206,7 @@ def _lock_states(book: Book) -> list[StepState]:
 
 def _watched(book: Book, result: PageResult) -> list[Watched]:
     """The stored errors of this flow whose key went by in this page; one look-up, one parameter for all keys."""
-    hashes = {key_hash(item.key) for item in _items(result) if item.key}
+    hashes = {item.key_hash for item in _items(result)}
     hashes |= {key_hash(entry.key) for entry in result.failures() if entry.key}
     hashes.discard(None)
     if not hashes:
@@ -235,8 +235,8 @@ def _items(result: PageResult) -> Iterable[Item]:
 
 def _judge(book: Book, result: PageResult, watched: list[Watched]) -> None:
     """What the passes of this page say about each watched error."""
-    visits = _visits(book, result, {old.key_hash for old in watched})
-    ended = _ended_elsewhere(result, {old.key_hash for old in watched})
+    wanted: set[int | None] = {old.key_hash for old in watched}
+    visits, ended = _visits(book, result, wanted), _ended_elsewhere(result, wanted)
     for old in watched:
         passes = visits.get((old.step, old.key_hash)) or [
             (item, Passed.IGNORED) for item in ended.get(old.key_hash, [])
@@ -254,10 +254,11 @@ def _judge_pass(book: Book, old: Watched, item: Item, outcome: str) -> None:
         old.reason = Reason.SUCCEEDED if outcome == Passed.SUCCESS else Reason.IGNORED
 
 
-def _visits(book: Book, result: PageResult, wanted: set[int]) -> dict[tuple[int, int], list[tuple[Item, str]]]:
+def _visits(
+    book: Book, result: PageResult, wanted: set[int | None]
+) -> dict[tuple[int, int | None], list[tuple[Item, str]]]:
     """(step id, key hash) -> the visits of that key, in the order of the records."""
-    found: dict[tuple[int, int], list[tuple[Item, str]]] = defaultdict(list)
-    hashes: dict[str, int | None] = {}
+    found: dict[tuple[int, int | None], list[tuple[Item, str]]] = defaultdict(list)
     for node, tally in result.tallies.items():
         groups = (
             (Passed.SUCCESS, tally.succeeded),
@@ -266,24 +267,21 @@ def _visits(book: Book, result: PageResult, wanted: set[int]) -> dict[tuple[int,
         )
         for outcome, items in groups:
             for item in items:
-                hashed = hashes.setdefault(item.key, key_hash(item.key))
-                if hashed in wanted and hashed is not None:
-                    found[book.steps[node], hashed].append((item, outcome))
+                if item.key_hash in wanted:
+                    found[book.steps[node], item.key_hash].append((item, outcome))
     for visits in found.values():
         visits.sort(key=lambda visit: visit[0].ordinal)
     return found
 
 
-def _ended_elsewhere(result: PageResult, wanted: set[int]) -> dict[int, list[Item]]:
+def _ended_elsewhere(result: PageResult, wanted: set[int | None]) -> dict[int | None, list[Item]]:
     """Records that came to their end without a failure: a step that they never reached has no more use for them."""
-    waiting = {item.ordinal for item in result.rest}
-    rolled_back = {item.ordinal for tally in result.tallies.values() for item in tally.rolled_back}
-    found: dict[int, dict[int, Item]] = defaultdict(dict)
+    unfinished = {item.ordinal for item in result.rest}
+    unfinished |= {item.ordinal for tally in result.tallies.values() for item in tally.rolled_back}
+    found: dict[int | None, dict[int, Item]] = defaultdict(dict)
     for item in _items(result):
-        hashed = key_hash(item.key)
-        if hashed is not None and hashed in wanted and not item.failed:
-            if item.ordinal not in waiting and item.ordinal not in rolled_back:
-                found[hashed][item.ordinal] = item
+        if item.key_hash in wanted and not item.failed and item.ordinal not in unfinished:
+            found[item.key_hash][item.ordinal] = item
     return {hashed: [items[o] for o in sorted(items)] for hashed, items in found.items()}
 
 

@@ -134,7 +134,7 @@ class RunJournal:
             deliveries=int(claim),
         )
         with transaction.atomic():
-            position = {
+            position: dict[str, Any] = {
                 "seq": self.next_seq + 1,
                 "ordinal": self.next_ordinal + fetched.records,
                 "source": fetched.position,
@@ -312,7 +312,7 @@ class RunJournal:
         run = self._mine().select_for_update().first()
         if run is None:
             raise Fenced
-        return run  # type: ignore[no-any-return]
+        return run
 
     def _book(self, run: Run, page_seq: int | None) -> Book:
         flow = Flow.unscoped.only("auto_resolve").get(pk=run.flow_id)
