@@ -1,7 +1,8 @@
 """All settings, read from the environment; safe defaults for a newcomer on loopback.
 
-With `DEBUG` off (the default is on only when nothing says otherwise) `check --deploy` and the start itself refuse
-the newcomer's defaults and name each one: see `apps/core/checks.py`.
+`DEBUG` has three states. Unset: a newcomer's defaults are welcome, pages and speed are those of production. `1`: the
+same for who works on Flowmend itself, with Django's pages for developers. `0`: production; `check --deploy` and the
+start itself refuse the newcomer's defaults and name each one: see `apps/core/checks.py`.
 """
 
 import os
@@ -26,7 +27,8 @@ def env_list(name: str, default: str = "") -> list[str]:
 
 
 # --- Who we are -------------------------------------------------------------------------------------------------
-DEBUG = env_flag("DEBUG", True)
+DEBUG = env_flag("DEBUG", False)  # never on by itself: it shows code to whoever sees a page, and keeps every query
+IS_NEWCOMER = env_flag("DEBUG", True)
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 NEWCOMER_SECRET_KEY = "newcomer-only-change-me-" + "0" * 40
 NEWCOMER_FIELD_KEY = "bmV3Y29tZXItb25seS1maWVsZC1rZXktMDAwMDAwMDA="
@@ -165,7 +167,13 @@ USE_THOUSAND_SEPARATOR = False
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = DEBUG
+STATIC_STORAGE = "django.contrib.staticfiles.storage.StaticFilesStorage"
+if not DEBUG:  # names with a hash, compressed once by collectstatic, kept by browsers for ever
+    STATIC_STORAGE = "whitenoise.storage.CompressedManifestStaticFilesStorage"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": STATIC_STORAGE},
+}
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -183,7 +191,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-if not DEBUG:
+if not IS_NEWCOMER:
     SECURE_SSL_REDIRECT = env_flag("SECURE_SSL_REDIRECT", True)
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_flag("BEHIND_PROXY", True) else None
     SECURE_HSTS_SECONDS = int(env("SECURE_HSTS_SECONDS", str(365 * 86400)))

@@ -1,5 +1,6 @@
 """What every test may ask for. SQLite unless DATABASE_URL names a PostgreSQL; then the same tests run there."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -7,6 +8,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from apps.accounts.models import Account
 from apps.core import clock
@@ -15,11 +18,24 @@ from tests.factories import make_account, make_flow, make_user
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
+# a busy machine is slow, not wrong: no deadlines; in CI the same examples each time, so that red means changed code
+hypothesis_settings.register_profile("here", deadline=None)
+hypothesis_settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "here")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick_passwords() -> None:
     """Hashing a password takes longer than most tests; how well it is hashed is Django's to test."""
     django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_as_they_stand() -> None:
+    """Names with a hash need a collectstatic first; the tests of static files do that, the others take the tree's."""
+    django_settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""With DEBUG off Flowmend refuses the settings that only a newcomer on loopback may have, and names each one."""
+"""With DEBUG=0 Flowmend refuses the settings that only a newcomer on loopback may have, and names each one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,13 +20,13 @@ def newcomer_settings() -> list[str]:
 
 
 def refuse_newcomer_settings() -> None:
-    """Raises `ImproperlyConfigured` that lists every newcomer's setting, if DEBUG is off and there is one."""
-    if settings.DEBUG:
+    """Raises `ImproperlyConfigured` that lists every newcomer's setting, in production, if there is one."""
+    if settings.IS_NEWCOMER:
         return
     problems = newcomer_settings()
     if problems:
         raise ImproperlyConfigured(
-            "DEBUG is off, but these settings are still a newcomer's: "
+            "DEBUG is 0, but these settings are still a newcomer's: "
             + " ".join(f"({n}) {p}" for n, p in enumerate(problems, 1))
         )
 
@@ -34,7 +34,7 @@ def refuse_newcomer_settings() -> None:
 @checks.register(checks.Tags.security)
 def check_newcomer_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """The same refusal for `manage.py check`; beside it a word about SQLite."""
-    if settings.DEBUG:
+    if settings.IS_NEWCOMER:
         return []
     errors: list[checks.CheckMessage] = [checks.Error(text, id="flowmend.E001") for text in newcomer_settings()]
     return errors + _sqlite()
