@@ -1,0 +1,268 @@
+"""A validated definition: frozen models, one per kind of step."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, field_validator, model_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from apps.connectors.base import Connector
+from apps.engine.plan import ScopeKind, StepKind
+from apps.flows.definition.texts import (
+    AnswerMapped,
+    Condition,
+    Cron,
+    FieldName,
+    Key,
+    KeyTemplate,
+    Mapped,
+    Message,
+    Name,
+    TimeZone,
+)
+
+Text = Annotated[str, Field(max_length=10_000)]
+
+
+class Part(BaseModel):
+    """Base of everything in a definition: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- the head --------------------------------------------------------------------------------------------------------
+class IntegrationPart(Part):
+    """Which integration a flow belongs to; made when it is named for the first time."""
+
+    key: Key
+    name: Name | None = None
+    environment: Literal["production", "sandbox"] | None = None
+    description: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_key(cls, given: Any) -> Any:
+        return {"key": given} if isinstance(given, str) else given
+
+
+class SchedulePart(Part):
+    """When a flow is run by itself."""
+
+    cron: Cron
+    time_zone: TimeZone = "UTC"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_cron(cls, given: Any) -> Any:
+        return {"cron": given} if isinstance(given, str) else given
+
+
+class Head(Part):
+    """Everything in a definition but its steps."""
+
+    flow: Key = Field(description="the flow's key, such as load-orders")
+    name: Name | None = None
+    integration: IntegrationPart = Field(description="the key of the integration that the flow belongs to")
+    description: Text = ""
+    enabled: bool | None = None
+    schedule: SchedulePart | None = None
+    run_after: Key | None = None
+    overlap: Literal["skip", "queue", "allow"] = "queue"
+    auto_resolve: bool = True
+    scope: Literal["none", "record"] | None = None
+    page_size: int = Field(1000, ge=1, le=10_000)
+    settings: dict[str, Any] = {}
+
+    @property
+    def shown_name(self) -> str:
+        return self.name or name_of(self.flow)
+
+
+def name_of(key: str) -> str:
+    """A name made of a key: `load-orders` is "Load orders"."""
+    words = key.replace("-", " ").replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+# --- what steps are made of -------------------------------------------------------------------------------------------
+class OnErrorPart(Part):
+    """What happens to a record that fails at a step."""
+
+    policy: Literal["set_aside", "fail", "ignore", "retry"]
+    seconds: float = Field(10.0, ge=1, le=3600)
+    attempts: int = Field(3, ge=1, le=10)
+    backoff: bool = False
+    then: Literal["fail", "set_aside", "ignore"] = "fail"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_policy(cls, given: Any) -> Any:
+        return {"policy": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _check_retry(self) -> Self:
+        extra = sorted(self.model_fields_set - {"policy"})
+        if self.policy != "retry" and extra:
+            raise ValueError(f"{', '.join(extra)}: only the policy retry takes these.")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A step's connection, the connector behind it and its validated options."""
+
+    connection: str = ""
+    connector: type[Connector] | None = None
+    options: Any = None
+
+
+class LookupHead(Part):
+    """What a lookup step does with what it found; stands beside the connector's options."""
+
+    into: FieldName = Field(description="the field of the record that takes what was found")
+    required: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookupUse(Use):
+    """A connection that is looked in; the rows go `into` a field: the first one, or with `is_many` all of them."""
+
+    into: str = ""
+    is_required: bool = False
+    is_many: bool = False
+
+
+class StepPart(Part):
+    """What every step has."""
+
+    kind: ClassVar[StepKind]
+
+    key: Key = Field(description="the step's key, which its errors and counts hang on")
+    name: Name | None = None
+    description: Text = ""
+
+    @property
+    def shown_name(self) -> str:
+        return self.name or name_of(self.key)
+
+
+class Handled(StepPart):
+    on_error: OnErrorPart = OnErrorPart(policy="set_aside")
+
+
+class MappedStep(Handled):
+    """A step whose mapping may mark fields as required."""
+
+    @field_validator("required", check_fields=False)
+    @classmethod
+    def _check_required(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        fields = info.data.get("map", info.data.get("mapping"))
+        if names and fields is None and ("map" in info.data or "mapping" in info.data):
+            raise ValueError("Required fields are fields of a mapping, and there is none.")
+        if fields is not None and (unknown := [name for name in names if name not in fields]):
+            raise ValueError(f"The mapping does not fill {', '.join(unknown)}.")
+        return names
+
+
+# --- the kinds of steps -----------------------------------------------------------------------------------------------
+class ExportStep(StepPart):
+    kind = StepKind.EXPORT
+    export: InstanceOf[Use]
+    trace_key: KeyTemplate | None = None
+    output_filter: Condition | None = None
+
+
+class LookupStep(Handled):
+    kind = StepKind.LOOKUP
+    lookup: InstanceOf[LookupUse]
+    input_filter: Condition | None = None
+    output_filter: Condition | None = None
+
+
+class MapStep(MappedStep):
+    kind = StepKind.MAP
+    map: Mapped
+    keep: bool = False
+    required: tuple[str, ...] = ()
+    input_filter: Condition | None = None
+    output_filter: Condition | None = None
+
+
+class FilterStep(Handled):
+    kind = StepKind.FILTER
+    filter: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class WayPart:
+    """One way out of a branch; without `when` it is always open."""
+
+    name: str
+    when: str | None
+    steps: "tuple[AnyStep, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class BranchPart:
+    takes_all: bool = False
+    ways: tuple[WayPart, ...] = ()
+
+
+class BranchStep(Handled):
+    kind = StepKind.BRANCH
+    branch: InstanceOf[BranchPart]
+
+
+class ImportStep(MappedStep):
+    kind = StepKind.IMPORT
+    use: InstanceOf[Use] = Field(alias="import")
+    mapping: Mapped | None = None
+    required: tuple[str, ...] = ()
+    response_mapping: AnswerMapped | None = None
+    input_filter: Condition | None = None
+    output_filter: Condition | None = None
+    continue_on_error: bool = False
+
+
+class LogStep(Handled):
+    kind = StepKind.LOG
+    log: Message
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    input_filter: Condition | None = None
+
+
+AnyStep = ExportStep | LookupStep | MapStep | FilterStep | BranchStep | ImportStep | LogStep
+STEP_MODELS: dict[StepKind, type[StepPart]] = {
+    model.kind: model for model in (ExportStep, LookupStep, MapStep, FilterStep, BranchStep, ImportStep, LogStep)
+}
+
+
+class WayHead(Part):
+    """A way as it is written, its steps aside."""
+
+    name: Name
+    when: Condition | None = None
+
+
+class BranchHead(Part):
+    """A branch as it is written, its ways aside."""
+
+    take: Literal["first", "all"] = "first"
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A definition without a mistake, and the text it was read from."""
+
+    head: Head
+    steps: tuple[AnyStep, ...]
+    text: str
+    environment: str
+    scope: ScopeKind
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.text.encode()).hexdigest()

@@ -1,0 +1,318 @@
+"""Reads a whole definition and collects every mistake in it before it says no."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from apps.connectors.base import Connector, options_for
+from apps.connectors.registry import CONNECTORS
+from apps.engine.plan import ScopeKind, StepKind
+from apps.flows.definition.document import Document, read_document
+from apps.flows.definition.mistakes import DefinitionError, Mistake, Path, did_you_mean, place_of
+from apps.flows.definition.models import (
+    STEP_MODELS,
+    AnyStep,
+    BranchHead,
+    BranchPart,
+    Definition,
+    Head,
+    LookupHead,
+    LookupUse,
+    Use,
+    WayHead,
+    WayPart,
+)
+from apps.flows.definition.words import mistakes_in, shown
+
+MAX_STEPS = 200
+VERBS = {StepKind.EXPORT: "export", StepKind.LOOKUP: "look up", StepKind.IMPORT: "import"}
+KINDS = {kind.value: kind for kind in StepKind}
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a definition may name: connectors, and what its account has.
+
+    `connections` is environment -> name -> kind, `integrations` key -> environment, `flows` key -> key of the flow that
+    it runs after ("" for none; no mapping at all: not checked), `step_kinds` gives the kinds of a flow's steps by their
+    keys, the removed ones too.
+    """
+
+    connectors: Mapping[str, type[Connector]] = field(default_factory=lambda: CONNECTORS)
+    connections: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    integrations: Mapping[str, str] = field(default_factory=dict)
+    flows: Mapping[str, str] | None = None
+    step_kinds: Callable[[str], Mapping[str, str]] = lambda flow: {}
+
+
+def parse_definition(text: str, *, known: Known) -> Definition:
+    """The definition that a YAML text writes down. Raises DefinitionError with every mistake in it."""
+    reader = Reader(read_document(text), known)
+    definition = reader.read(text)
+    if definition is None:
+        raise DefinitionError(reader.mistakes)
+    return definition
+
+
+class Reader:
+    """One reading of one document."""
+
+    def __init__(self, document: Document, known: Known) -> None:
+        self.document = document
+        self.known = known
+        self.mistakes = list(document.mistakes)
+        self.environment = "production"
+        self.kinds: dict[str, str] = {}
+        self.first_places: dict[str, str] = {}
+        self.step_count = 0
+        self.has_transactional_import = False
+
+    def read(self, text: str) -> Definition | None:
+        """The definition, or None if there are mistakes."""
+        raw = self.document.value
+        if not isinstance(raw, dict):
+            self.tell((), f"A definition is a set of fields (flow, integration, steps, …), not {shown(raw)}.")
+            return None
+        self.environment = self.environment_of(raw)
+        self.kinds = dict(self.known.step_kinds(raw["flow"])) if isinstance(raw.get("flow"), str) else {}
+        head = self.model(Head, {name: value for name, value in raw.items() if name != "steps"}, (), also=["steps"])
+        steps = self.steps(raw.get("steps"), ("steps",))
+        self.check_exports(raw.get("steps"))
+        self.check_run_after(raw.get("flow"), raw.get("run_after"))
+        if head is not None:
+            self.check_scope(head)
+        if self.mistakes or head is None:
+            return None
+        return Definition(head, steps, text, self.environment, self.scope_of(head))
+
+    # --- telling -----------------------------------------------------------------------------------------------------
+    def tell(self, path: Path, message: str, hint: str = "") -> None:
+        self.mistakes.append(Mistake(place_of(path), message, hint, self.document.line_of(path)))
+
+    def model(self, model: type[ModelT], raw: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> ModelT | None:
+        """The validated part, or None after its mistakes were told. `also` are fields that stand here beside it."""
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            self.mistakes += mistakes_in(error, path, model, self.document.line_of, also)
+            return None
+
+    # --- the head ----------------------------------------------------------------------------------------------------
+    def environment_of(self, raw: Mapping[str, Any]) -> str:
+        """The environment whose connections the steps name: the integration's own, else production."""
+        given = raw.get("integration")
+        fields = given if isinstance(given, dict) else {"key": given}
+        key, wanted = fields.get("key"), fields.get("environment")
+        present = self.known.integrations.get(key) if isinstance(key, str) else None
+        if present and isinstance(wanted, str) and wanted in {"production", "sandbox"} and wanted != present:
+            message = f"The integration {key} is in the environment {present}, and an integration never changes it."
+            self.tell(("integration", "environment"), message, "use another integration")
+        return present or (wanted if wanted == "sandbox" else "production")
+
+    def check_scope(self, head: Head) -> None:
+        if head.scope == ScopeKind.RECORD and not self.has_transactional_import:
+            message = "The scope record holds what a record writes together in one transaction of its target, "
+            message += "and no step of this flow imports into a target with transactions."
+            self.tell(("scope",), message, "leave scope out, or write none")
+
+    def check_run_after(self, flow: Any, first: Any) -> None:
+        """The flow before this one must be there, and must not wait for this one in turn."""
+        flows = self.known.flows
+        if flows is None or not isinstance(flow, str) or not isinstance(first, str):
+            return
+        if first != flow and first not in flows:
+            self.tell(("run_after",), f"There is no flow {first}.", did_you_mean(first, flows))
+            return
+        chain = [flow, first]
+        while chain[-1] != flow and (before := flows.get(chain[-1])) and before not in chain[1:]:
+            chain.append(before)
+        if chain[-1] == flow:
+            self.tell(("run_after",), f"Flows would run after each other in a circle: {' after '.join(chain)}.")
+
+    def scope_of(self, head: Head) -> ScopeKind:
+        if head.scope is not None:
+            return ScopeKind(head.scope)
+        return ScopeKind.RECORD if self.has_transactional_import else ScopeKind.NONE
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+    def steps(self, raw: Any, path: Path, *, may_be_empty: bool = False) -> tuple[AnyStep, ...]:
+        if not isinstance(raw, list) or not (raw or may_be_empty):
+            found = "an empty list" if raw == [] else shown(raw)
+            self.tell(path, f"A list of steps is needed here, not {found}.")
+            return ()
+        read = [self.step(entry, (*path, number)) for number, entry in enumerate(raw)]
+        return tuple(step for step in read if step is not None)
+
+    def step(self, raw: Any, path: Path) -> AnyStep | None:
+        self.step_count += 1
+        if self.step_count == MAX_STEPS + 1:
+            self.tell(path, f"A flow has at most {MAX_STEPS} steps.")
+        if not isinstance(raw, dict):
+            self.tell(path, f"A step is a set of fields, not {shown(raw)}.")
+            return None
+        kind = self.kind_of(raw, path)
+        self.check_step_key(raw.get("key"), kind, path)
+        if kind is None:
+            return None
+        block = self.block(kind, raw[kind], (*path, kind.value))
+        return self.model(STEP_MODELS[kind], {**raw, kind.value: block}, path)  # type: ignore[return-value]
+
+    def kind_of(self, raw: Mapping[str, Any], path: Path) -> StepKind | None:
+        """The kind of a step: the one field that is named like a kind."""
+        named = [KINDS[name] for name in raw if name in KINDS]
+        if len(named) > 1:
+            self.tell(path, f"A step is of one kind; this one is {' and '.join(named)}.", "make a step of each")
+        elif not named:
+            close = [(name, match) for name in raw for match in get_close_matches(name, KINDS, n=1)]
+            hint = f"did you mean {close[0][1]} instead of {close[0][0]}?" if close else ""
+            self.tell(path, f"A step needs one of the fields {', '.join(KINDS)}.", hint)
+        elif named[0] is StepKind.CALL:
+            self.tell((*path, "call"), "Steps that call a sub-flow are not available in this version.")
+        else:
+            return named[0]
+        return None
+
+    def check_step_key(self, key: Any, kind: StepKind | None, path: Path) -> None:
+        """One step a key, and a key keeps its kind for ever: its errors hang on it."""
+        if not isinstance(key, str):
+            return
+        place = place_of(path)
+        first = self.first_places.setdefault(key, place)
+        if first != place:
+            self.tell((*path, "key"), f"The key {key} is taken by {first}; each step needs its own.")
+        before = self.kinds.get(key)
+        if kind is not None and before is not None and before != kind:
+            message = f"The key {key} belongs to a step of the kind {before}; it cannot become one of the kind {kind}."
+            self.tell((*path, "key"), message, "give the new step another key")
+
+    def block(self, kind: StepKind, raw: Any, path: Path) -> Any:
+        """What stands below the kind: options, ways, or a plain value that the step's own model checks."""
+        if kind is StepKind.LOOKUP:
+            return self.lookup(raw, path)
+        if kind in VERBS:
+            return self.use(kind, raw, path)
+        return self.branch(raw, path) if kind is StepKind.BRANCH else raw
+
+    def check_exports(self, raw: Any) -> None:
+        """Exactly one export, and it stands first."""
+        if not isinstance(raw, list) or not raw:
+            return
+        self.check_first(raw[0])
+        for path in self.exports_in(raw[1:], ("steps",), first=1):
+            self.tell(path, "A flow has exactly one export, its first step.", "make a flow of its own for this export")
+
+    def check_first(self, first: Any) -> None:
+        if isinstance(first, dict) and any(name in KINDS for name in first) and StepKind.EXPORT not in first:
+            self.tell(("steps", 0), "The first step must be an export: it is where the records come from.")
+
+    def exports_in(self, raw: Any, path: Path, first: int = 0) -> Iterable[Path]:
+        for number, entry in enumerate(raw if isinstance(raw, list) else [], first):
+            if not isinstance(entry, dict):
+                continue
+            if StepKind.EXPORT in entry:
+                yield (*path, number)
+            branch = entry.get("branch")
+            ways = branch.get("ways") if isinstance(branch, dict) else None
+            for way_number, way in enumerate(ways if isinstance(ways, list) else []):
+                if isinstance(way, dict):
+                    yield from self.exports_in(way.get("steps"), (*path, number, "branch", "ways", way_number, "steps"))
+
+    # --- branches ----------------------------------------------------------------------------------------------------
+    def branch(self, raw: Any, path: Path) -> BranchPart:
+        if not isinstance(raw, dict):
+            self.tell(path, f"A branch is a set of fields (take, ways), not {shown(raw)}.")
+            return BranchPart()
+        head = self.model(BranchHead, without(raw, "ways"), path, also=["ways"])
+        ways = raw.get("ways")
+        if not isinstance(ways, list) or not ways:
+            self.tell((*path, "ways"), "A branch needs a list of ways, each with a name, when and steps.")
+            return BranchPart()
+        read = [self.way(way, (*path, "ways", number)) for number, way in enumerate(ways)]
+        self.check_way_names(ways, path)
+        return BranchPart(head is not None and head.take == "all", tuple(way for way in read if way is not None))
+
+    def way(self, raw: Any, path: Path) -> WayPart | None:
+        if not isinstance(raw, dict):
+            self.tell(path, f"A way is a set of fields (name, when, steps), not {shown(raw)}.")
+            return None
+        head = self.model(WayHead, without(raw, "steps"), path, also=["steps"])
+        steps = self.steps(raw.get("steps", []), (*path, "steps"), may_be_empty=True)
+        return WayPart(head.name, head.when, steps) if head is not None else None
+
+    def check_way_names(self, ways: list[Any], path: Path) -> None:
+        seen: set[str] = set()
+        for number, way in enumerate(ways):
+            name = way.get("name") if isinstance(way, dict) else None
+            if isinstance(name, str) and name in seen:
+                self.tell((*path, "ways", number, "name"), f"Two ways of this branch are named {name}.")
+            elif isinstance(name, str):
+                seen.add(name)
+
+    # --- connectors --------------------------------------------------------------------------------------------------
+    def lookup(self, raw: Any, path: Path) -> LookupUse:
+        own = LookupHead.model_fields
+        use = self.use(StepKind.LOOKUP, without(raw, *own) if isinstance(raw, dict) else raw, path, also=own)
+        if not isinstance(raw, dict):
+            return LookupUse()
+        head = self.model(LookupHead, {name: raw[name] for name in own if name in raw}, path)
+        if head is None:
+            return LookupUse()
+        return LookupUse(use.connection, use.connector, use.options, head.into, head.required, head.many)
+
+    def use(self, kind: StepKind, raw: Any, path: Path, also: Iterable[str] = ()) -> Use:
+        """The connection and the connector's options; an empty one after mistakes were told."""
+        if not isinstance(raw, dict):
+            self.tell(
+                path, f"A set of fields is needed here (connection and the connector's options), not {shown(raw)}."
+            )
+            return Use()
+        name = self.connection_name(raw, path)
+        connector = self.connector(kind, name, path) if name is not None else None
+        options_model = options_for(connector, kind) if connector else None
+        if name is None or connector is None or options_model is None:
+            return Use()
+        options = self.model(options_model, without(raw, "connection"), path, also=["connection", *also])
+        if kind is StepKind.IMPORT:
+            self.has_transactional_import = self.has_transactional_import or connector.is_transactional()
+        return Use(name, connector, options)
+
+    def connection_name(self, raw: Mapping[str, Any], path: Path) -> str | None:
+        name = raw.get("connection")
+        if isinstance(name, str):
+            return name
+        if "connection" in raw:
+            self.tell((*path, "connection"), f"This must be the name of a connection, not {shown(name)}.")
+        elif close := get_close_matches("connection", raw, n=1):
+            self.tell((*path, close[0]), f"There is no field {close[0]} here.", "did you mean connection?")
+        else:
+            self.tell((*path, "connection"), "This field is needed.", "the name of a connection")
+        return None
+
+    def connector(self, kind: StepKind, name: str, path: Path) -> type[Connector] | None:
+        """The connector behind a connection, if it has such steps."""
+        connections = self.known.connections.get(self.environment, {})
+        place = (*path, "connection")
+        if name not in connections:
+            hint = did_you_mean(name, connections) or f"make it first: manage.py connection set {name[:60]}"
+            self.tell(place, f"There is no connection {name[:60]} in the environment {self.environment}.", hint)
+            return None
+        connector = self.known.connectors.get(connections[name])
+        if connector is None:
+            kinds = did_you_mean(connections[name], self.known.connectors)
+            self.tell(
+                place, f"The connection {name} is of the kind {connections[name]}, which is not installed.", kinds
+            )
+        elif options_for(connector, kind) is None:
+            message = f"The connection {name} is of the kind {connector.kind}, and that cannot {VERBS[kind]}."
+            self.tell(place, message)
+            return None
+        return connector
+
+
+def without(raw: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name not in names}

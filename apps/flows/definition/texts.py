@@ -1,0 +1,130 @@
+"""The types of text in a definition: keys, expressions, templates, cron expressions, time zones."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BeforeValidator
+
+from apps.engine.expressions import ExpressionError, compile_expression, compile_mapping, compile_template
+from apps.flows.definition.mistakes import did_you_mean
+from apps.flows.schedules import CronError, check_cron
+
+KEY_LENGTH = 64
+NAME_LENGTH = 120
+NAMES = frozenset({"record", "now", "flow", "run", "settings"})
+ANSWER_NAMES = NAMES | {"answer"}
+"""What a response mapping reads: the destination's answer beside the rest."""
+KEY_NAMES = frozenset({"record", "flow", "settings"})
+"""What a trace key reads: nothing that differs between two runs, or a record would not be known again."""
+
+_KEY = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def check_key(text: str) -> str:
+    if len(text) > KEY_LENGTH:
+        raise ValueError(f"A key has at most {KEY_LENGTH} characters; this one has {len(text)}.")
+    if not _KEY.fullmatch(text):
+        raise ValueError(f'A key consists of a to z, digits, - and _ (such as load-orders); "{text[:60]}" does not.')
+    return text
+
+
+def check_name(text: str) -> str:
+    name = text.strip()
+    if not name or not name.isprintable():
+        raise ValueError("A name is one line of printable text.")
+    if len(name) > NAME_LENGTH:
+        raise ValueError(f"A name has at most {NAME_LENGTH} characters; this one has {len(name)}.")
+    return name
+
+
+def check_field(text: str) -> str:
+    if not _FIELD.fullmatch(text):
+        raise ValueError(f'"{text[:60]}" is no name of a field: use letters, digits and _.')
+    return text
+
+
+def check_time_zone(text: str) -> str:
+    if text not in time_zones():
+        hint = did_you_mean(text, time_zones()) if len(text) < 60 else ""
+        ending = hint if hint.startswith("did") else "use a name such as Europe/Berlin"
+        raise ValueError(f'"{text[:60]}" is no time zone: {ending}')
+    ZoneInfo(text)
+    return text
+
+
+@lru_cache(maxsize=1)
+def time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def check_schedule(text: str) -> str:
+    try:
+        check_cron(text)
+    except CronError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def expression_problem(error: ExpressionError) -> str:
+    """The sentence of an expression's mistake, with its column unless the sentence tells it."""
+    message = error.message.splitlines()[0]
+    if error.column is None or "column" in message:
+        return message
+    return f"{message} (column {error.column})" if error.line in {None, 1} else f"{message} (line {error.line})"
+
+
+def compiling(compile_it: Callable[..., Any], names: frozenset[str]) -> Callable[[str], str]:
+    """A validator that compiles a text once, to find its mistakes, and leaves it as it is."""
+
+    def check(text: str) -> str:
+        try:
+            compile_it(text, names=names)
+        except ExpressionError as error:
+            raise ValueError(expression_problem(error)) from None
+        return text
+
+    return check
+
+
+def number_as_text(value: Any) -> Any:
+    """`quantity: 1` means the expression 1."""
+    return repr(value) if isinstance(value, int | float) else value
+
+
+def checked_mapping(names: frozenset[str]) -> Callable[[dict[str, str]], dict[str, str]]:
+    def check(fields: dict[str, str]) -> dict[str, str]:
+        if not fields:
+            raise ValueError("A mapping needs at least one field.")
+        check_targets(fields, names)
+        return fields
+
+    return check
+
+
+def check_targets(fields: Mapping[str, str], names: frozenset[str]) -> None:
+    """What only the mapping as a whole shows: targets that cannot stand together."""
+    try:
+        compile_mapping(fields, names=names)
+    except ExpressionError as error:
+        where = f"{error.field}: " if error.field else ""
+        raise ValueError(where + expression_problem(error)) from None
+
+
+Key = Annotated[str, AfterValidator(check_key)]
+Name = Annotated[str, AfterValidator(check_name)]
+FieldName = Annotated[str, AfterValidator(check_field)]
+TimeZone = Annotated[str, AfterValidator(check_time_zone)]
+Cron = Annotated[str, AfterValidator(check_schedule)]
+Condition = Annotated[str, AfterValidator(compiling(compile_expression, NAMES))]
+Message = Annotated[str, AfterValidator(compiling(compile_template, NAMES))]
+KeyTemplate = Annotated[str, AfterValidator(compiling(compile_template, KEY_NAMES))]
+_Formula = Annotated[str, BeforeValidator(number_as_text), AfterValidator(compiling(compile_expression, NAMES))]
+_AnswerFormula = Annotated[
+    str, BeforeValidator(number_as_text), AfterValidator(compiling(compile_expression, ANSWER_NAMES))
+]
+Mapped = Annotated[dict[str, _Formula], AfterValidator(checked_mapping(NAMES))]
+AnswerMapped = Annotated[dict[str, _AnswerFormula], AfterValidator(checked_mapping(ANSWER_NAMES))]
