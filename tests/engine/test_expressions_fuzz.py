@@ -2,10 +2,12 @@
 
 import datetime as dt
 import string
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +21,10 @@ from apps.engine.expressions import (
     compile_template,
     to_json_value,
 )
-from apps.engine.expressions.building import careful_function
+from apps.engine.expressions.building import careful_function, expression_function
 from apps.engine.expressions.compiler import generate
-from tests.engine.expression_records import SCOPE
+from apps.engine.expressions.mappings import MappedField, mapping_function
+from tests.engine.expression_records import ORDER, SCOPE
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -74,6 +77,19 @@ def larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
+FAST = [
+    "record.id",
+    "record.price * 2 + 1",
+    "record.paid and record.id > 5 and 0 < record.id < 9999",
+    "record.name[0] + record.lines[0].sku + record.name[1:]",
+    "upper(trim(record.name))",
+    "-record.price",
+    "default(record.nick, 'none')",
+    "[line.sku for line in record.lines if line.count != 7 and line.sku not in ('x', 'y')]",
+    "'A' in record.name and 'city' in record.address",
+    "f'{record.name} {record.id} {settings.country}'",
+    "{'a': (record.id, None)}['a'][0]",
+]
 EXPRESSIONS = st.recursive(LEAVES, larger, max_leaves=6)
 NOISE = st.text(st.sampled_from(string.printable + "é\u202e\ud800\x00\uff5f"), max_size=60)
 TOKENS = """record . a [ ] ( ) { } ' " , + ** lambda : for x in if else not is None f' {{ }} upper default 9 \\ = *"""
@@ -112,6 +128,16 @@ def test_the_fast_and_the_careful_code_mean_the_same(source: str, record: dict[s
     if kind == "value":
         careful = careful_function(generate(source, DEFAULT_NAMES))
         assert repr(outcome(compiled, record, SCOPE)) == repr(outcome(careful, record, SCOPE))
+
+
+@pytest.mark.parametrize("source", FAST)
+def test_where_nothing_fails_the_fast_code_gives_the_value(source: str) -> None:
+    code = generate(source, DEFAULT_NAMES)
+    without_careful = replace(code, careful="'the careful code ran'")
+    expected = careful_function(code)(ORDER, SCOPE)
+    assert expression_function(without_careful)(ORDER, SCOPE) == expected
+    field = MappedField("a", ("a",), code, True, careful_function(code))
+    assert mapping_function((field,), lambda record, scope: "the careful code ran")(ORDER, SCOPE) == {"a": expected}
 
 
 @FUZZ

@@ -40,11 +40,11 @@ NAMESPACE: dict[str, Any] = {
 
 
 def build(lines: list[str], **given: Any) -> Evaluate:
-    """The function `run` that these lines define; without Python's builtins, but with its exceptions' base.
+    """The function `run` that these lines define; with none of Python's builtins but the two it needs.
 
     Raises ExpressionError of kind `syntax` when Python finds the code too deep or too large.
     """
-    namespace: dict[str, Any] = {**NAMESPACE, **given, "__builtins__": {"Exception": Exception}}
+    namespace: dict[str, Any] = {**NAMESPACE, **given, "__builtins__": {"Exception": Exception, "float": float}}
     try:
         with python_warnings("ignore"):
             code = compile("\n".join(lines), "<expression>", "exec")

@@ -27,12 +27,17 @@ from .operators import compare
 BLANKS = dict.fromkeys(map(ord, " \u00a0\u202f\u2009\t"))
 CURRENCIES = "€$£¥₹"
 MAX_ROUND = 15
+# What most texts look like; fifteen digits are what a floating number holds exactly.
+PLAIN_NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,6})?", re.ASCII)
 
 
 def number(text: Any, decimal: Any = ".", thousands: Any = ",") -> int | float:
     if not isinstance(text, str):
         found = checked_number(int(text) if isinstance(text, bool) else text)
         return narrowed(found) if isinstance(found, Decimal) else found
+    if decimal == "." and PLAIN_NUMBER.fullmatch(text):
+        found = float(text)
+        return int(found) if found.is_integer() else found
     return narrowed(parsed_number(text, decimal, thousands))
 
 
@@ -50,6 +55,8 @@ def money(text: Any, decimal: Any = ".", thousands: Any = ",", digits: Any = 2) 
 
 def parsed_money(text: str, decimal: Any, thousands: Any) -> Decimal:
     """An amount with an optional currency sign or three-letter code; in brackets it is negative."""
+    if decimal == "." and PLAIN_NUMBER.fullmatch(text):
+        return Decimal(text)
     bare = as_text(text).strip()
     in_brackets = bare.startswith("(") and bare.endswith(")")
     bare = bare[1:-1] if in_brackets else bare

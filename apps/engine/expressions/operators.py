@@ -13,6 +13,7 @@ from .errors import ExpressionError, Kind, cut, describe, shown_names
 from .limits import (
     ENTRY,
     MAX_COMPREHENSION_STEPS,
+    SMALL,
     as_index,
     as_list,
     made_text,
@@ -204,5 +205,6 @@ def join_parts(parts: tuple[Any, ...]) -> str:
     """The parts of a template or f-string as one text."""
     texts = [part if part.__class__ is str else text_of(part) for part in parts]
     length = sum(map(len, texts))
-    room_for_text(length)
+    if length > SMALL:
+        room_for_text(length)
     return "".join(texts)

@@ -93,6 +93,8 @@ def text_of(value: Any) -> str:
     """A value as it stands in a template: null is nothing, lists and objects are JSON."""
     if isinstance(value, str):
         return made_text(value) if len(value) > SMALL else value
+    if value.__class__ is int:
+        return str(capped_whole(value))
     if value is None:
         return ""
     if isinstance(value, (dict, list, tuple)):
