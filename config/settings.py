@@ -169,7 +169,7 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_STORAGE = "django.contrib.staticfiles.storage.StaticFilesStorage"
 if not DEBUG:  # names with a hash, compressed once by collectstatic, kept by browsers for ever
-    STATIC_STORAGE = "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    STATIC_STORAGE = "config.static_storage.StaticStorage"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": STATIC_STORAGE},
