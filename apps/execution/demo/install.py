@@ -17,7 +17,7 @@ from apps.flows.services import apply_definition, set_connection
 from apps.runs.services import RunRefused, active_runs, start_run
 
 HERE = Path(__file__).resolve().parent
-USERNAME = PASSWORD = "demo"  # noqa: S105 (public on purpose: for loopback, refused with DEBUG off)
+USERNAME = PASSWORD = "demo"  # noqa: S105 (public on purpose: for loopback, with DEBUG=0 a random one)
 ACCOUNT = "Demo"
 FILES = ("airports.csv", "birdstrikes.csv")
 FLOWS = ("airports", "airports-file", "wildlife-strikes")
@@ -49,12 +49,12 @@ def install_demo() -> SignIn:
 
 
 def ensure_user() -> tuple[SignIn, User]:
-    """The user `demo`, who may see the admin too. With DEBUG off its password is a random one, told once."""
+    """The user `demo`, who may see the admin too. With DEBUG=0 its password is a random one, told once."""
     user = User.objects.filter(username=USERNAME).first()
     if user is not None:
         known = user.check_password(PASSWORD)
         return SignIn(USERNAME, PASSWORD if known else "that was told when the demo was installed"), user
-    password = PASSWORD if settings.DEBUG else secrets.token_urlsafe(12)
+    password = PASSWORD if settings.IS_NEWCOMER else secrets.token_urlsafe(12)
     user = User.objects.create_superuser(USERNAME, "demo@localhost", password)
     Profile.objects.get_or_create(user=user)
     return SignIn(USERNAME, password), user
