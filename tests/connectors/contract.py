@@ -1,0 +1,309 @@
+"""What every connector must keep to, and what its harness tells the contract tests about it.
+
+A harness sets up a real place (a folder, a database) for one kind of connector in one variant. The tests know nothing
+of the kind: they put records there, export them, write some, and look at what is stored. A new connector gets its tests
+by adding its variants to HARNESSES.
+"""
+
+import csv
+import io
+import json
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook
+
+from apps.connectors.base import Connector, Limits, Options, Surroundings
+from apps.connectors.files import FilesConnector
+from apps.connectors.sql import SqlConnector
+from apps.engine.ports import Batch, LedgerKey, Record, Repeats, Written
+from tests.connectors.filing import Filing, batch_of
+from tests.fakes.databases import SqlPlace, make_place
+
+CANARY = "canary-5e1f-secret"
+"""Stands in every secret of a connection; no sentence and no repr may show it."""
+
+LIMITS = Limits(connect_s=1.0, statement_s=5.0)
+
+
+class Harness(ABC):
+    """One place for one connector. Records have the fields id (a number) and name (a text)."""
+
+    connector: type[Connector]
+
+    @abstractmethod
+    def config(self) -> Record:
+        """The fields of a connection that works."""
+
+    @abstractmethod
+    def broken_config(self) -> Record:
+        """The fields of a connection that cannot work, with the canary in every secret."""
+
+    @abstractmethod
+    def surroundings(self) -> Surroundings: ...
+
+    @abstractmethod
+    def export_options(self) -> Record: ...
+
+    @abstractmethod
+    def missing_export_options(self) -> Record:
+        """An export of something that is not there."""
+
+    @abstractmethod
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        """Make the source hold these records; with `spoiled_at` the row there is one that is no record."""
+
+    def import_options(self) -> Record:
+        return {}
+
+    def lookup_options(self) -> Record:
+        """A lookup of the source's rows whose id is the record's."""
+        return {}
+
+    def bad_body(self, number: int) -> Record:
+        """A record that the destination refuses."""
+        return {}
+
+    def stored(self) -> list[Record]:
+        """What the destination holds, by id."""
+        return []
+
+    def hanging_config(self, port: int) -> Record:
+        return {}
+
+    # --- what the tests do with it -----------------------------------------------------------------------------------
+    @contextmanager
+    def opened(self, config: Record | None = None) -> Iterator[Connector]:
+        model = self.connector.Config
+        connector = self.connector(
+            model.model_validate(self.config() if config is None else config), self.surroundings()
+        )
+        try:
+            yield connector
+        finally:
+            connector.close()
+
+    def options(self, kind: str, fields: Record) -> Options:
+        model = {
+            "export": self.connector.ExportOptions,
+            "import": self.connector.ImportOptions,
+            "lookup": self.connector.LookupOptions,
+        }[kind]
+        assert model is not None
+        return model.model_validate(fields)
+
+    def deliver(self, batch: Batch, *, end: bool = True) -> Written:
+        """Write a page as the engine does: in the session's transaction and by its ledger where there is one."""
+        with self.opened() as connector:
+            target: Any = connector.open_import(self.options("import", self.import_options()))
+            session = connector.session()
+            written = deliver_in_session(target, session, batch) if session else target.write(batch)
+            if end and hasattr(target, "finish"):
+                target.finish(batch.scope)
+            return written  # type: ignore[no-any-return]
+
+
+def deliver_in_session(target: Any, session: Any, batch: Batch) -> Written:
+    key = LedgerKey(1, 1, min(batch.ordinals), 0, "write")
+    session.begin()
+    try:
+        if target.repeats is Repeats.LEDGER and session.read_ledger(key) is not None:
+            session.rollback()
+            return Written()
+        written: Written = target.write(batch)
+        if target.repeats is Repeats.LEDGER:
+            session.write_ledger(key, b"[]")
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    return written
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """A port that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+class FileHarness(Harness):
+    connector = FilesConnector
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.filing = Filing(root / "files")
+        self.name = name
+
+    def config(self) -> Record:
+        return {"folder": ""}
+
+    def broken_config(self) -> Record:
+        return {"folder": "no/such/folder"}
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(7, self.filing.root, self.filing.root, limits=LIMITS)
+
+    def export_options(self) -> Record:
+        return {"path": f"in/{self.name}"}
+
+    def missing_export_options(self) -> Record:
+        return {"path": f"elsewhere/{self.name}"}
+
+    def import_options(self) -> Record:
+        return {"path": f"out/{self.name}"}
+
+    def bad_body(self, number: int) -> Record:
+        return {"id": number, "name": "half \ud800"}
+
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        self.filing.put(f"in/{self.name}", content_of(self.name.removesuffix(".gz"), records, spoiled_at))
+
+    def stored(self) -> list[Record]:
+        rows = self.filing.rows(f"out/{self.name}", format=self.name.split(".")[1])
+        return sorted(({**row, "id": int(row["id"])} for row in rows), key=lambda row: row["id"])  # type: ignore[misc,index]
+
+
+def content_of(name: str, records: Sequence[Record], spoiled_at: int | None) -> bytes:
+    return {"csv": csv_content, "json": json_content, "jsonl": lines_content, "xlsx": sheet_content}[
+        name.split(".")[1]
+    ](records, spoiled_at)
+
+
+def csv_content(records: Sequence[Record], spoiled_at: int | None) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["id", "name"])
+    for at, record in enumerate(records):
+        writer.writerow(["too", "many", "fields"] if at == spoiled_at else record.values())
+    return text.getvalue().encode()
+
+
+def json_texts(records: Sequence[Record], spoiled_at: int | None) -> list[str]:
+    return ['{"id": NaN}' if at == spoiled_at else json.dumps(record) for at, record in enumerate(records)]
+
+
+def json_content(records: Sequence[Record], spoiled_at: int | None) -> bytes:
+    return f"[{', '.join(json_texts(records, spoiled_at))}]".encode()
+
+
+def lines_content(records: Sequence[Record], spoiled_at: int | None) -> bytes:
+    return "\n".join(json_texts(records, spoiled_at)).encode()
+
+
+def sheet_content(records: Sequence[Record], spoiled_at: int | None) -> bytes:
+    book = Workbook()
+    book.active.append(["id", "name"])
+    for at, record in enumerate(records):
+        book.active.append(["too", "many", "cells"] if at == spoiled_at else list(record.values()))
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+# --- SQL -------------------------------------------------------------------------------------------------------------
+class SqlHarness(Harness):
+    connector = SqlConnector
+
+    def __init__(self, place: SqlPlace, operation: str) -> None:
+        self.place = place
+        self.operation = operation
+        kind = "text NOT NULL" if place.is_postgresql else "TEXT NOT NULL"
+        for table in ("source", "target"):
+            place.execute(f"CREATE TABLE {table} (id integer PRIMARY KEY, name {kind})")
+
+    def config(self) -> Record:
+        return self.place.config
+
+    def broken_config(self) -> Record:
+        broken = {"host": "127.0.0.1", "port": 1} if self.place.is_postgresql else {"file": "no/such/folder/a.sqlite3"}
+        return {**self.config(), **broken, "password": CANARY}
+
+    def hanging_config(self, port: int) -> Record:
+        return {**self.config(), "port": port, "password": CANARY}
+
+    def surroundings(self) -> Surroundings:
+        given = self.place.surroundings
+        return Surroundings(given.account, given.files_root, given.sqlite_root, given.allow_nets, limits=LIMITS)
+
+    def export_options(self) -> Record:
+        return {"query": "SELECT id, name FROM source", "unique": ["id"]}
+
+    def missing_export_options(self) -> Record:
+        return {"query": "SELECT id FROM nowhere", "unique": ["id"]}
+
+    def import_options(self) -> Record:
+        keys = {"keys": ["id"]} if self.operation == "upsert" else {}
+        return {"operation": self.operation, "table": "target", **keys}
+
+    def lookup_options(self) -> Record:
+        return {"table": "source", "match": {"id": "record.id"}}
+
+    def bad_body(self, number: int) -> Record:
+        return {"id": number, "name": None}
+
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        sign = "%s" if self.place.is_postgresql else "?"
+        for at, record in enumerate(records):
+            name = "CAST(x'ff' AS TEXT)" if at == spoiled_at else sign
+            values = (record["id"],) if at == spoiled_at else (record["id"], record["name"])
+            self.place.admin.execute(f"INSERT INTO source VALUES ({sign}, {name})", values)
+
+    def stored(self) -> list[Record]:
+        return [{"id": key, "name": name} for key, name in self.place.rows("SELECT id, name FROM target ORDER BY id")]
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Variant:
+    """How the place of one variant is set up, and what its connector can do there.
+
+    Traits: `export`, `import`, `lookup`; `spoiled`: the source can hold rows that are no records; `silent`: there is an
+    application that could accept a connection and never answer.
+    """
+
+    opening: Callable[[Path], AbstractContextManager[Harness]]
+    traits: frozenset[str]
+
+
+def file_variant(name: str) -> Variant:
+    @contextmanager
+    def opening(root: Path) -> Iterator[Harness]:
+        yield FileHarness(root, name)
+
+    traits = {"export", "spoiled"} if name.endswith("xlsx") else {"export", "spoiled", "import"}
+    return Variant(opening, frozenset(traits))
+
+
+def sql_variant(database: str, operation: str) -> Variant:
+    @contextmanager
+    def opening(root: Path) -> Iterator[Harness]:
+        for place in make_place(database, root):
+            yield SqlHarness(place, operation)
+
+    own = {"postgresql": "silent", "sqlite": "spoiled"}[database]  # PostgreSQL itself refuses bytes that are no text
+    return Variant(opening, frozenset({"export", "import", "lookup", own}))
+
+
+HARNESSES: dict[str, dict[str, Variant]] = {
+    "file": {name: file_variant(name) for name in ("a.csv", "a.csv.gz", "a.json", "a.jsonl", "a.jsonl.gz", "a.xlsx")},
+    "sql": {
+        f"{database}-{operation}": sql_variant(database, operation)
+        for database in ("postgresql", "sqlite")
+        for operation in ("upsert", "insert")
+    },
+}
+"""Kind of connector -> its variants."""
+
+
+def known_records(count: int) -> list[Record]:
+    return [{"id": number, "name": f"Name {number}, \"quoted\" and 'so', Ünï"} for number in range(1, count + 1)]
+
+
+def page_of(bodies: Sequence[Record], first: int = 0) -> Batch:
+    return batch_of(bodies, first=first)
