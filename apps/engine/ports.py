@@ -200,6 +200,9 @@ class Lookup(Protocol):
     def find(self, records: Sequence[Record], scope: Scope) -> Sequence["list[Record] | Failure"]:
         """The rows found for each record, in order (an empty list: nothing found). Raises ConnectorError or Outage."""
 
+    def words_for(self, record: Record, scope: Scope) -> str:
+        """What was looked for, for the message that nothing was found: `table airport with iata "BAD"`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

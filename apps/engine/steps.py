@@ -163,13 +163,18 @@ def run_lookup(walk: Walk, node: Node, items: list[Item]) -> None:
         if isinstance(found, Failure):
             walk.fail(node, item, found)
         elif not found and node.is_required:
-            text = f"Step {node.name} found nothing for this record, and it is required."
-            walk.fail(node, item, Failure(ErrorSource.LOOKUP, "lookup_empty", text, Classification.MISSING))
+            walk.fail(node, item, nothing_found(walk, node, item))
         else:
             value = found if node.is_list else (found[0] if found else None)
             item.record = {**item.record, node.into: value}
             good.append(item)
     hand_on(walk, node, good)
+
+
+def nothing_found(walk: Walk, node: Node, item: Item) -> Failure:
+    asked = walk.opened.lookup(node).words_for(item.record, walk.scope)
+    text = f"Step {node.name} found nothing in {asked}, and it is required."
+    return Failure(ErrorSource.LOOKUP, "lookup_empty", text, Classification.MISSING)
 
 
 def found_for(walk: Walk, node: Node, items: list[Item]) -> Sequence[list[Record] | Failure]:

@@ -180,6 +180,7 @@ def test_a_required_lookup_that_finds_nothing_is_an_error_of_its_own():
 
     (failed,) = result.failures()
     assert failed.failure.code == "lookup_empty"
+    assert failed.failure.message == 'Step ask found nothing in the list with id "1", and it is required.'
     assert failed.failure.classification == "missing"
     assert result.tally(1).succeeded[0].record["found"] == {"name": "zero"}
 

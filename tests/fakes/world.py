@@ -113,6 +113,9 @@ class FakeLookup:
         self.asked.extend(record["id"] for record in records)
         return [self.answers.get(record["id"], []) for record in records]
 
+    def words_for(self, record: Record, scope: Scope) -> str:
+        return f'the list with id "{record["id"]}"'
+
 
 @dataclass
 class FakeOpened:

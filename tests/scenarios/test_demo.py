@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.accounts.models import Account, Role
-from apps.errors.models import Error
+from apps.errors.models import Cause, Error
 from apps.execution.check_books import differences
 from apps.execution.demo.install import SignIn, install_demo
 from apps.execution.demo.warehouse import SCHEMA, SQLITE_FILE
@@ -125,6 +125,10 @@ def test_the_counts_add_up_and_every_error_says_what_is_wrong(anywhere: Demo) ->
         assert counts == (expected.came_in, expected.successes, expected.ignored, expected.failed, 0)
         errors = Error.unscoped.filter(run=run).select_related("cause")
         assert Counter(map(reason_of, errors)) == expected.reasons
+    (cause,) = Cause.unscoped.filter(code="lookup_empty")
+    assert set(Error.unscoped.filter(cause=cause).values_list("message", flat=True)) == {
+        'Step Find the airport found nothing in table airport with iata "BAD", and it is required.'
+    }
     assert (file.outcome, file.records_in, file.success) == ("completed", airports.success, airports.success)
     for step in StepRun.unscoped.all():
         assert step.came_in == step.success + step.ignored + step.errors + step.rolled_back

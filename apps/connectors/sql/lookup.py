@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from apps.connectors.sql.config import LookupOptions
-from apps.connectors.sql.face import Database, Finder
+from apps.connectors.sql.face import Database, Finder, short
 from apps.connectors.sql.inputs import InputError, Inputs
 from apps.connectors.sql.statements import parse_query
 from apps.engine.ports import ErrorSource, Failure, Record, Scope
@@ -43,6 +43,13 @@ class SqlLookup:
             asked.append(place)
         found = self.database.find_rows(self.finder, sets) if sets else []
         return [found[place] if isinstance(place, int) else place for place in asked]
+
+    def words_for(self, record: Record, scope: Scope) -> str:
+        """The values in quotes: they differ from record to record, and the root cause leaves them out."""
+        values = self.inputs.values(record, scope)
+        asked = " and ".join(f'{name} "{short(value)}"' for name, value in values.items())
+        place = f"table {self.finder.table}" if self.finder.table else "the query's answer"
+        return f"{place} with {asked}" if asked else place
 
 
 def identity(values: Record) -> bytes:
