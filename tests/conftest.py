@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from apps.accounts.models import Account
 from apps.core import clock
 from apps.flows.models import Flow
+from tests import services
 from tests.factories import make_account, make_flow, make_user
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -24,6 +25,19 @@ hypothesis_settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a server that this machine does not have; never in CI."""
+    absent = services.missing()
+    left_out = [item for item in items if any(services.needs(item, service) for service in absent)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_report_header() -> list[str]:
+    return [f"{name} does not answer on loopback: the tests that need it are left out" for name in services.missing()]
 
 
 @pytest.fixture(scope="session", autouse=True)

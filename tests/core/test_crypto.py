@@ -18,7 +18,7 @@ ANY_TEXT = "correct horse battery staple"
 FERNET = Fernet.generate_key().decode()
 
 
-@pytest.mark.parametrize("key", [ANY_TEXT, FERNET, "x", "schlüssel"])
+@pytest.mark.parametrize("key", [ANY_TEXT, FERNET, "x", "schlüssel"], ids=["words", "fernet", "short", "umlaut"])
 def test_any_text_is_a_key(settings, key):
     settings.FIELD_KEYS = [key]
     sealed = encrypt(b"hunter2")
