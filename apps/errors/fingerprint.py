@@ -15,7 +15,8 @@ SHAPED_LENGTH = 500  # characters of a message that the shape is made of
 # every alternative begins with a class of its own and has no nested repetition: linear in the length of the text
 _VARYING_PARTS = re.compile(
     r"""
-    "[^"\n]{0,200}" | '[^'\n]{0,200}' | `[^`\n]{0,200}`           # quoted values
+    (?P<kept>\b(?i:column|constraint|field|parameter|relation|table)\ "[^"\n]{0,200}")
+    | "[^"\n]{0,200}" | '[^'\n]{0,200}' | `[^`\n]{0,200}`         # quoted values
     | =\([^()\n]{0,200}\)                                          # PostgreSQL's Key (id)=(5)
     | [\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}                      # e-mail addresses
     | \b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b                          # UUIDs
@@ -29,7 +30,12 @@ _VARYING_PARTS = re.compile(
 @lru_cache(maxsize=4096)
 def shape_of(message: str) -> str:
     """The message with its varying parts replaced, at most 500 characters."""
-    return _VARYING_PARTS.sub(VARYING, message[:SHAPED_LENGTH])
+    return _VARYING_PARTS.sub(kept_or_varying, message[:SHAPED_LENGTH])
+
+
+def kept_or_varying(part: re.Match[str]) -> str:
+    """Names of columns and constraints stay: two broken rules are two causes, however alike their messages are."""
+    return part["kept"] or VARYING
 
 
 @lru_cache(maxsize=4096)
