@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from apps.accounts.models import Account, Member
@@ -20,7 +21,7 @@ from apps.flows.models import Flow, Integration, Step
 from apps.runs.models import Run
 
 ENVIRONMENTS = ("production", "sandbox")
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 ModelT = TypeVar("ModelT", bound=Model)
 
 
@@ -105,7 +106,7 @@ def member_page(view: View) -> View:
 
     @login_required
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if find_member(request) is None:
             return render(request, "no_account.html")
         return view(request, *args, **kwargs)

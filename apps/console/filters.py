@@ -64,3 +64,29 @@ def hidden_fields(request: HttpRequest, *without: str) -> list[tuple[str, str]]:
     """The other parameters, for a form that sends only some of them."""
     skipped = {"page", "cursor", "format", *without}
     return [(name, value) for name in request.GET if name not in skipped for value in request.GET.getlist(name)]
+
+
+@dataclass(frozen=True)
+class SortLink:
+    """The head of a column that sorts; `state` is blank unless the list is in its order."""
+
+    href: str
+    state: str = ""  # ascending or descending
+
+    @property
+    def icon(self) -> str:
+        return {"ascending": "arrow-up", "descending": "arrow-down"}.get(self.state, "")
+
+
+def sort_links(
+    request: HttpRequest, names: Iterable[str], chosen: str, words: Iterable[str] = ()
+) -> dict[str, SortLink]:
+    """A link per column: a second click turns the order. Numbers start with the largest, `words` with the first."""
+    ascending_first = set(words)
+    links = {}
+    for name in names:
+        up, down = name, f"-{name}"
+        first, second = (up, down) if name in ascending_first else (down, up)
+        state = {up: "ascending", down: "descending"}.get(chosen, "")
+        links[name] = SortLink(address_with(request, sort=second if chosen == first else first), state)
+    return links

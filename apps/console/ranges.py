@@ -28,6 +28,14 @@ class Range:
     problem: str = ""
 
     @property
+    def query(self) -> str:
+        """The same range as parameters of another page."""
+        if self.key in PRESETS:
+            return f"range={self.key}"
+        until = f"&to={self.until:%Y-%m-%dT%H:%M}Z" if self.until else ""
+        return f"from={self.since:%Y-%m-%dT%H:%M}Z{until}"
+
+    @property
     def first_slot(self) -> int:
         """The half hour of the analytics buckets in which the range starts."""
         return int(self.since.timestamp()) // HALF_HOUR_S
@@ -39,10 +47,10 @@ class Range:
 
 
 def range_of(params: Mapping[str, str], zone: ZoneInfo, *, default: str = "7d", now: datetime | None = None) -> Range:
-    """The range that a page's query asks for; presets start at a full half hour. Times without a zone are in `zone`."""
+    """The range that a page's query asks for: a preset, or from and to. Times without a zone are in `zone`."""
     moment = now or wall_now()
     key = params.get("range", default)
-    if key == CUSTOM:
+    if key == CUSTOM or params.get("from") or params.get("to"):
         return _custom(params.get("from", ""), params.get("to", ""), zone, _preset(default, moment))
     if key not in PRESETS:
         return _preset(default, moment, f"There is no range {key[:20]!r}.")
@@ -51,8 +59,7 @@ def range_of(params: Mapping[str, str], zone: ZoneInfo, *, default: str = "7d", 
 
 def _preset(key: str, now: datetime, problem: str = "") -> Range:
     label, length = PRESETS[key]
-    start = int((now - length).timestamp())
-    return Range(key, label, datetime.fromtimestamp(start - start % HALF_HOUR_S, UTC), None, problem)
+    return Range(key, label, now - length, None, problem)
 
 
 def _custom(since_text: str, until_text: str, zone: ZoneInfo, fallback: Range) -> Range:

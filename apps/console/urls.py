@@ -2,7 +2,9 @@
 
 from django.urls import path
 
+from apps.console.views import acts, dashboard, integrations
 from apps.console.views.appearance import choose_environment, choose_theme
+from apps.console.views.connections import connection_list
 from apps.console.views.design import design
 from apps.console.views.health import health
 from apps.console.views.home import home
@@ -16,6 +18,20 @@ urlpatterns = [
     path("logout/", SignOut.as_view(), name="sign-out"),
     path("theme/choose/", choose_theme, name="theme-choose"),
     path("environment/choose/", choose_environment, name="environment-choose"),
+    path("dashboard/", dashboard.to_completed, name="dashboards"),
+    path("dashboard/completed/", dashboard.completed, name="dashboard"),
+    path("dashboard/running/", dashboard.running, name="dashboard-running"),
+    path("integrations/", integrations.integration_list, name="integration-list"),
+    path("integrations/<slug:slug>/", integrations.to_flows),
+    path("integrations/<slug:slug>/flows/", integrations.integration_flows, name="integration"),
+    path("integrations/<slug:slug>/dashboard/", dashboard.to_completed),
+    path("integrations/<slug:slug>/dashboard/completed/", dashboard.completed, name="integration-dashboard"),
+    path("integrations/<slug:slug>/dashboard/running/", dashboard.running, name="integration-dashboard-running"),
+    path("connections/", connection_list, name="connection-list"),
+    path("flows/<int:flow_id>/run", acts.run_flow, name="flow-run"),
+    path("flows/<int:flow_id>/enable", acts.enable, name="flow-enable"),
+    path("flows/<int:flow_id>/disable", acts.disable, name="flow-disable"),
+    path("runs/<int:run_id>/cancel", acts.cancel, name="run-cancel"),
     path("healthz", health, name="health"),
     path("live/", live, name="live"),
     path("design/", design, name="design"),

@@ -76,6 +76,11 @@ function pause(button) {
   if (!isPaused) nextTry = serverNow();
 }
 
+// what has not changed stays as it is: no swap, no line under it
+function keepIfSame(event) {
+  if (event.detail.fragment.firstElementChild?.isEqualNode(event.detail.target)) event.preventDefault();
+}
+
 // a line under what has changed; the class goes again so that the next change shows too
 function underline(event) {
   const changed = document.getElementById(event.detail.target.id);
@@ -87,6 +92,7 @@ body.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.elt === poller) event.detail.path = address.pathname + address.search;
 });
 body.addEventListener("htmx:afterRequest", onAnswer);
+body.addEventListener("htmx:oobBeforeSwap", keepIfSame);
 body.addEventListener("htmx:oobAfterSwap", underline);
 document.addEventListener("visibilitychange", tick);
 part("pause").addEventListener("click", (event) => pause(event.currentTarget));

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Avg, Count, F, QuerySet, Sum
 
 from apps.console.access import Reach
-from apps.console.ranges import TimeRange
-from apps.console.selectors.strip import HALF_HOUR_S, NOTHING_OPEN, OpenCount
+from apps.console.ranges import Range
+from apps.console.selectors.strip import NOTHING_OPEN, OpenCount
 from apps.flows.models import Flow
 from apps.runs.models import Bucket, FlowState, Grain, Run
 
@@ -59,7 +59,7 @@ class FlowRow:
     buckets: BucketSums
 
 
-def flow_rows(reach: Reach, span: TimeRange, opened: Mapping[int, OpenCount]) -> list[FlowRow]:
+def flow_rows(reach: Reach, span: Range, opened: Mapping[int, OpenCount]) -> list[FlowRow]:
     """A row per flow, by name; three queries."""
     sums, buckets = range_sums(reach, span), bucket_sums(reach, span)
     return [
@@ -90,7 +90,7 @@ def latest_of(flow: Flow) -> Latest:
     return Latest(state.last_status, state.last_run_id, ended if is_over else started, took, state.last_runs)
 
 
-def range_sums(reach: Reach, span: TimeRange) -> dict[int, RangeSums]:
+def range_sums(reach: Reach, span: Range) -> dict[int, RangeSums]:
     rows = (
         Run.objects.of(reach.account_id)
         .without_retries()
@@ -111,13 +111,13 @@ def range_sums(reach: Reach, span: TimeRange) -> dict[int, RangeSums]:
     return {flow: RangeSums(*numbers) for flow, *numbers in found}
 
 
-def bucket_sums(reach: Reach, span: TimeRange) -> dict[int, BucketSums]:
+def bucket_sums(reach: Reach, span: Range) -> dict[int, BucketSums]:
     """Over the half hours that the range touches."""
-    rows = Bucket.objects.of(reach.account_id).filter(grain=Grain.HALF_HOUR, **reach.where("flow__integration"))
-    if span.since is not None:
-        rows = rows.filter(slot__gte=int(span.since.timestamp()) // HALF_HOUR_S)
-    if span.until is not None:
-        rows = rows.filter(slot__lte=int(span.until.timestamp()) // HALF_HOUR_S)
+    rows = Bucket.objects.of(reach.account_id).filter(
+        grain=Grain.HALF_HOUR, slot__gte=span.first_slot, **reach.where("flow__integration")
+    )
+    if span.end_slot is not None:
+        rows = rows.filter(slot__lt=span.end_slot)
     found: Iterable[Any] = (
         rows.order_by().values_list("flow_id").annotate(Sum("auto_resolved"), Sum("success"), Sum("busy_ms"))
     )

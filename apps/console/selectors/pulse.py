@@ -79,7 +79,8 @@ def take_pulse(reach: Reach) -> Pulse:
         "workers_up": _of(machines.filter(seen_at__gt=database_now(seconds=-WORKER_SILENCE_S)), Sum("workers")),
     }
     row: dict[str, Any] = dict(Account.objects.filter(pk=account).values(**facts).get())
-    return Pulse(**{name: value if name.endswith("_at") else value or 0 for name, value in row.items()})
+    known: Any = {name: value if name.endswith("_at") else value or 0 for name, value in row.items()}
+    return Pulse(**known)
 
 
 def _of(rows: "QuerySet[Any]", total: Aggregate) -> Subquery:

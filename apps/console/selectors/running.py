@@ -44,6 +44,11 @@ class Work:
         return self.records / max(self.elapsed.total_seconds(), 1.0)
 
     @property
+    def pages_total(self) -> int:
+        """At least 1, for the progress bar."""
+        return max(self.run.pages_fetched, self.run.pages_done, 1)
+
+    @property
     def errors(self) -> int:
         return self.run.errors + self.run.unit_errors
 
@@ -74,6 +79,11 @@ def works(reach: Reach) -> list[Work]:
 def works_by_id(reach: Reach, run_ids: list[int]) -> list[Work]:
     """These runs, also the ones that have ended since."""
     return works_of(reach, _with_names(Run.objects.of(reach.account_id).filter(pk__in=run_ids, **reach.where_copied())))
+
+
+def runs_since(reach: Reach, run_id: int) -> int:
+    """Runs under way or queued that are younger than this one."""
+    return Run.objects.of(reach.account_id).active().filter(pk__gt=run_id, **reach.where_copied()).count()
 
 
 def _with_names(runs: RunQuerySet) -> RunQuerySet:

@@ -9,11 +9,11 @@ from django.db.models import Count, Max, Min, QuerySet, Subquery, Sum
 
 from apps.accounts.models import Account
 from apps.console.access import Reach
+from apps.console.ranges import HALF_HOUR_S
 from apps.core.clock import wall_now
 from apps.errors.models import Cause, Error, StepState
 from apps.runs.models import Bucket, Grain
 
-HALF_HOUR_S = 1800
 SLOTS_A_DAY = 48
 
 

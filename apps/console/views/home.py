@@ -4,10 +4,10 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from apps.console.context import address_of
+from apps.console.access import find_member
 
 
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    dashboard = address_of("console:dashboard")
-    return redirect(dashboard) if dashboard else render(request, "home.html")
+    """To the dashboard; whoever is in no account yet is told so here."""
+    return redirect("console:dashboard") if find_member(request) else render(request, "no_account.html")

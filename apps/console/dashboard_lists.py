@@ -1,0 +1,147 @@
+"""What the lists of the dashboards can be asked for: filters, orders, ranges, and the download."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.http import HttpRequest
+
+from apps.console.context import preferences_of
+from apps.console.filters import Choice, Filter, address_with, choice_filter, hidden_fields, sort_links
+from apps.console.ranges import PRESETS, Range, range_of
+from apps.console.selectors.completed import FlowRow
+from apps.console.selectors.running import Work
+from apps.console.statuses import look_of
+from apps.flows.models import Integration
+from apps.runs.statuses import RunOutcome, RunStatus, Trigger
+
+DEFAULT_RANGE, DEFAULT_SORT = "7d", "-open"
+RANGES = ("24h", "7d", "30d")
+LAST_STATUSES = [*RunOutcome.values, RunStatus.RUNNING.value, RunStatus.QUEUED.value, "never_run"]
+SORTS: dict[str, Callable[[FlowRow], Any]] = {
+    "flow": lambda row: row.flow.name.casefold(),
+    "open": lambda row: row.opened.errors,
+    "last_error": lambda row: row.opened.last_error_at,
+    "status": lambda row: LAST_STATUSES.index(row.latest.status) if row.latest.status in LAST_STATUSES else None,
+    "last_run": lambda row: row.latest.at,
+    "runs": lambda row: row.sums.runs,
+    "success": lambda row: row.sums.success,
+    "ignored": lambda row: row.sums.ignored,
+    "errors": lambda row: row.sums.errors,
+    "auto": lambda row: row.buckets.auto_resolved,
+    "average": lambda row: row.sums.average,
+    "ms": lambda row: row.buckets.ms_per_record,
+}
+CSV_HEADER = (
+    "Flow", "Integration", "Open errors, now", "Last error", "Latest run", "Latest run at", "Runs", "Success",
+    "Ignored", "Errors", "Auto-resolved", "Average duration in s", "ms per successful record",
+)  # fmt: skip
+
+
+def completed_context(request: HttpRequest, rows: Iterable[FlowRow], span: Range) -> dict[str, Any]:
+    """The filters and the heads of the columns."""
+    filters = [integration_filter(request, (row.flow.integration for row in rows)), status_filter(request)]
+    return {
+        "range_filter": range_filter(request, span),
+        "filters": [item for item in filters if len(item.choices) > 2],
+        "only_open": bool(request.GET.get("open")),
+        "only_open_url": address_with(request, open="" if request.GET.get("open") else "1"),
+        "flow_name": request.GET.get("flow", ""),
+        "hidden": hidden_fields(request, "flow"),
+        "range_hidden": hidden_fields(request, "range", "from", "to"),
+        "sorts": sort_links(request, SORTS, sort_of(request), words=["flow", "status"]),
+        "is_filtered": any(request.GET.get(name) for name in ("flow", "integration", "status", "open")),
+        "unfiltered_url": address_with(request, flow="", integration="", status="", open=""),
+    }
+
+
+def span_of(request: HttpRequest) -> Range:
+    """The range that is shown; its problem says what was wrong with the one that was asked for."""
+    return range_of(request.GET, preferences_of(request).zone, default=DEFAULT_RANGE)
+
+
+def filter_rows(request: HttpRequest, rows: Iterable[FlowRow]) -> list[FlowRow]:
+    name, slug = request.GET.get("flow", "").strip().casefold(), request.GET.get("integration", "")
+    status, only_open = request.GET.get("status", ""), bool(request.GET.get("open"))
+    return [
+        row
+        for row in rows
+        if name in row.flow.name.casefold()
+        and slug in ("", row.flow.integration.slug)
+        and status in ("", row.latest.status)
+        and (row.opened.errors or not only_open)
+    ]
+
+
+def sort_of(request: HttpRequest) -> str:
+    asked = request.GET.get("sort", DEFAULT_SORT)
+    return asked if asked.removeprefix("-") in SORTS else DEFAULT_SORT
+
+
+def sort_rows(rows: list[FlowRow], order: str) -> list[FlowRow]:
+    """Rows without a value stand last either way; equal ones by name."""
+    value = SORTS[order.removeprefix("-")]
+    known = [row for row in rows if value(row) is not None]
+    known.sort(key=value, reverse=order.startswith("-"))
+    return known + [row for row in rows if value(row) is None]
+
+
+def csv_row(row: FlowRow) -> tuple[object, ...]:
+    average, ms = row.sums.average, row.buckets.ms_per_record
+    return (
+        row.flow.name,
+        row.flow.integration.name,
+        row.opened.errors,
+        row.opened.last_error_at,
+        look_of(row.latest.status).word,
+        row.latest.at,
+        row.sums.runs,
+        row.sums.success,
+        row.sums.ignored,
+        row.sums.errors,
+        row.buckets.auto_resolved,
+        None if average is None else round(average.total_seconds(), 3),
+        None if ms is None else round(ms, 3),
+    )
+
+
+def filter_works(request: HttpRequest, rows: Iterable[Work]) -> list[Work]:
+    name, slug = request.GET.get("flow", "").strip().casefold(), request.GET.get("integration", "")
+    by, state = request.GET.get("by", ""), request.GET.get("state", "")
+    return [
+        work
+        for work in rows
+        if name in work.run.flow.name.casefold()
+        and slug in ("", work.run.integration.slug)
+        and by in ("", work.run.trigger)
+        and state in ("", work.status)
+    ]
+
+
+def running_filters(request: HttpRequest, rows: list[Work]) -> list[Filter]:
+    states = {work.status: look_of(work.status).word for work in rows}
+    triggers = {work.run.trigger: Trigger(work.run.trigger).label for work in rows}
+    return [
+        integration_filter(request, (work.run.integration for work in rows)),
+        choice_filter(request, "by", "Started by", [("", "anything"), *sorted(triggers.items())]),
+        choice_filter(request, "state", "State", [("", "any"), *sorted(states.items())]),
+    ]
+
+
+# --- filters of both ------------------------------------------------------------------------------------------------
+def integration_filter(request: HttpRequest, integrations: Iterable[Integration]) -> Filter:
+    names = {integration.slug: integration.name for integration in integrations}
+    options = sorted(names.items(), key=lambda option: option[1].casefold())
+    return choice_filter(request, "integration", "Integration", [("", "all"), *options])
+
+
+def status_filter(request: HttpRequest) -> Filter:
+    options = [(status, look_of(status).word) for status in LAST_STATUSES]
+    return choice_filter(request, "status", "Last run", [("", "any status"), *options])
+
+
+def range_filter(request: HttpRequest, span: Range) -> Filter:
+    away = {"from": "", "to": ""}
+    choices = tuple(
+        Choice(name, PRESETS[name][0], address_with(request, range=name, **away), name == span.key) for name in RANGES
+    )
+    return Filter("range", "Started", span.label, choices, address_with(request, range="", **away))

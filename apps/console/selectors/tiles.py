@@ -1,0 +1,115 @@
+"""Integrations as tiles and connections as rows: what each is made of, and how it is doing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Sum
+
+from apps.console.access import Reach
+from apps.console.selectors.completed import flows_in, latest_of
+from apps.console.selectors.pulse import connections_in
+from apps.errors.models import StepState
+from apps.flows.models import Connection, ConnectionState, Flow, Integration, Step, StepKind
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`source` and `target` are kinds of applications, `letters` the last runs of the flow that ran last."""
+
+    integration: Integration
+    flows: int
+    source: str
+    target: str
+    open_errors: int
+    is_running: bool
+    last_at: datetime | None
+    letters: str
+    offline: Connection | None
+
+
+def tiles(reach: Reach, only: Iterable[int] | None = None) -> list[Tile]:
+    """One per integration, by name; four queries."""
+    rows = Integration.objects.of(reach.account_id).filter(**reach.where("")).order_by("name", "pk")
+    if only is not None:
+        rows = rows.filter(pk__in=list(only))
+    flows = _flows_by_integration(reach)
+    opened = open_by_integration(reach)
+    steps = _steps_by_integration(reach)
+    return [_tile(row, flows.get(row.pk, []), opened.get(row.pk, 0), steps.get(row.pk, [])) for row in rows]
+
+
+def _tile(integration: Integration, flows: list[Flow], open_errors: int, steps: list[Step]) -> Tile:
+    states = [latest_of(flow) for flow in flows]
+    newest = max(states, key=lambda state: (state.at is not None, state.at), default=None)
+    return Tile(
+        integration=integration,
+        flows=len(flows),
+        source=_kind([step for step in steps if step.kind == StepKind.EXPORT], "call"),
+        target=_kind([step for step in reversed(steps) if step.kind == StepKind.IMPORT], "call"),
+        open_errors=open_errors,
+        is_running=any(flow.state.running for flow in flows if hasattr(flow, "state")),
+        last_at=newest.at if newest else None,
+        letters=newest.letters if newest else "",
+        offline=_offline(steps),
+    )
+
+
+def _kind(steps: list[Step], none: str) -> str:
+    return next((step.connection.kind for step in steps if step.connection), none)
+
+
+def _offline(steps: list[Step]) -> Connection | None:
+    connections = (step.connection for step in steps)
+    return next((found for found in connections if found and found.state == ConnectionState.OFFLINE), None)
+
+
+def _flows_by_integration(reach: Reach) -> dict[int, list[Flow]]:
+    found: dict[int, list[Flow]] = {}
+    for flow in flows_in(reach):
+        found.setdefault(flow.integration_id, []).append(flow)
+    return found
+
+
+def _steps_by_integration(reach: Reach) -> dict[int, list[Step]]:
+    rows = (
+        Step.objects.of(reach.account_id)
+        .present()
+        .filter(connection__isnull=False, flow__removed_at__isnull=True, **reach.where("flow__integration"))
+    )
+    found: dict[int, list[Step]] = {}
+    for step in rows.select_related("connection", "flow").order_by("flow_id", "position", "id"):
+        found.setdefault(step.flow.integration_id, []).append(step)
+    return found
+
+
+def open_by_integration(reach: Reach) -> dict[int, int]:
+    rows = StepState.objects.of(reach.account_id).filter(**reach.where()).order_by()
+    return {key: total or 0 for key, total in rows.values_list("integration_id").annotate(Sum("open_errors"))}
+
+
+@dataclass(frozen=True)
+class ConnectionRow:
+    connection: Connection
+    flows: tuple[Flow, ...]  # that have a step on it, by name
+
+
+def connection_rows(reach: Reach) -> list[ConnectionRow]:
+    """What is offline first, then by name; two queries."""
+    flows = _flows_by_connection(reach)
+    rows = [
+        ConnectionRow(found, tuple(flows.get(found.pk, ()))) for found in connections_in(reach).order_by("name", "pk")
+    ]
+    return sorted(rows, key=lambda row: row.connection.state != ConnectionState.OFFLINE)
+
+
+def _flows_by_connection(reach: Reach) -> dict[int, list[Flow]]:
+    rows = (
+        Step.objects.of(reach.account_id)
+        .present()
+        .filter(connection__isnull=False, flow__removed_at__isnull=True, **reach.where("flow__integration"))
+    )
+    found: dict[int, dict[int, Flow]] = {}
+    for step in rows.select_related("flow").order_by("flow__name", "flow_id"):
+        found.setdefault(step.connection_id or 0, {})[step.flow_id] = step.flow
+    return {key: list(flows.values()) for key, flows in found.items()}
