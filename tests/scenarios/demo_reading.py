@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,12 +47,27 @@ def expected_airports() -> Expected:
         if line["country"] != "USA":
             found.ignored += 1
         elif line["state"] == "NA":
-            found.reasons["airport.state"] += 1
+            found.reasons["state"] += 1
         else:
             name = " ".join(line["name"].split())
             city = line["name"] if line["city"] == "NA" else line["city"]
             position = float(line["latitude"]), float(line["longitude"])
             found.rows.append((line["iata"], name, city, line["state"], *position))
+    found.successes = len(found.rows)
+    return found
+
+
+def expected_earthquakes() -> Expected:
+    found = Expected()
+    for event in json.loads((DEMO / "data" / "earthquakes.json").read_bytes())["features"]:
+        facts = event["properties"]
+        found.came_in += 1
+        if facts["type"] != "earthquake":
+            found.ignored += 1
+        elif facts["rms"] is None:
+            found.reasons["misfit_s"] += 1
+        else:
+            found.rows.append((event["id"], facts["mag"], event["geometry"]["coordinates"][2], facts["rms"]))
     found.successes = len(found.rows)
     return found
 

@@ -1,5 +1,6 @@
 """The demo, run for real: both kinds of target database, compared with a plain reading of the same files."""
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -24,13 +25,19 @@ from apps.flows.models import Flow, Revision
 from apps.flows.services import apply_definition, disable_flow
 from apps.runs.models import Run, StepRun
 from apps.runs.services import start_run
-from tests.scenarios.demo_reading import STRIKE_COLUMNS, expected_airports, expected_strikes
+from tests.scenarios.demo_reading import STRIKE_COLUMNS, expected_airports, expected_earthquakes, expected_strikes
 
 pytestmark = pytest.mark.django_db
 
 SERVER = "postgres://postgres@127.0.0.1:5432"
+EXPECTED = {
+    "airports": expected_airports(),
+    "wildlife-strikes": expected_strikes(),
+    "earthquakes": expected_earthquakes(),
+}
 REASONS = (
-    "airport.state",
+    "state",
+    "misfit_s",
     "operator",
     "damage_is_a_known_class",
     "total_is_the_sum",
@@ -49,16 +56,17 @@ class Demo:
     def install(self) -> SignIn:
         return install_demo()
 
-    def run_until_idle(self) -> list[Run]:
-        """Work on whatever is open, as a worker does; the runs in the order of their starts."""
+    def run_until_idle(self) -> dict[str, Run]:
+        """Work on whatever is open, as a worker does; the latest run of each flow."""
         while run := Run.unscoped.filter(status__in=["queued", "running"]).order_by("pk").first():
             assert not run.wait_reason, run.wait_reason
             assert work_slice(run.pk)
-        return list(Run.unscoped.select_related("flow").order_by("pk"))
+        return {run.flow.key: run for run in Run.unscoped.select_related("flow").order_by("pk")}
 
-    def run_again(self) -> list[Run]:
-        start_run(flow=Flow.unscoped.get(key="airports"))
-        return self.run_until_idle()[-3:]
+    def run_again(self) -> dict[str, Run]:
+        for flow in Flow.unscoped.filter(run_after=None):
+            start_run(flow=flow)
+        return self.run_until_idle()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         if self.database_url:
@@ -105,38 +113,41 @@ def anywhere(request: pytest.FixtureRequest, demo: Demo, settings: Any) -> Itera
 
 
 def reason_of(error: Error) -> str:
-    if error.cause.classification == "duplicate" or error.cause.code == "lookup_empty":
-        return str(error.cause.classification if error.cause.classification == "duplicate" else error.cause.code)
-    named = [reason for reason in REASONS if reason in error.message]
-    if not named and '"state"' in error.message:
-        return "airport.state"
+    if error.cause.classification == "duplicate":
+        return "duplicate"
+    if error.cause.code == "lookup_empty":
+        return "lookup_empty"
+    named = [reason for reason in REASONS if re.search(rf"\b{reason}\b", error.message)]
     assert len(named) == 1, error.message
     return named[0]
 
 
 def test_the_counts_add_up_and_every_error_says_what_is_wrong(anywhere: Demo) -> None:
     anywhere.install()
-    airports, file, strikes = anywhere.run_until_idle()
+    runs = anywhere.run_until_idle()
 
-    assert [run.flow.key for run in (airports, file, strikes)] == ["airports", "airports-file", "wildlife-strikes"]
-    for run, expected in ((airports, expected_airports()), (strikes, expected_strikes())):
+    assert sorted(runs) == ["airports", "airports-file", "earthquakes", "wildlife-strikes"]
+    for key, expected in EXPECTED.items():
+        run = runs[key]
         assert (run.status, run.outcome) == ("completed", "completed_with_errors")
         counts = (run.records_in, run.success, run.ignored, run.failed, run.rolled_back)
         assert counts == (expected.came_in, expected.successes, expected.ignored, expected.failed, 0)
         errors = Error.unscoped.filter(run=run).select_related("cause")
         assert Counter(map(reason_of, errors)) == expected.reasons
+        assert len({(reason_of(error), error.cause_id) for error in errors}) == len(expected.reasons)
     (cause,) = Cause.unscoped.filter(code="lookup_empty")
     assert set(Error.unscoped.filter(cause=cause).values_list("message", flat=True)) == {
         'Step Find the airport found nothing in table airport with iata "BAD", and it is required.'
     }
-    assert (file.outcome, file.records_in, file.success) == ("completed", airports.success, airports.success)
+    file, count = runs["airports-file"], runs["airports"].success
+    assert (file.outcome, file.records_in, file.success) == ("completed", count, count)
     for step in StepRun.unscoped.all():
         assert step.came_in == step.success + step.ignored + step.errors + step.rolled_back
     assert list(differences()) == []
 
 
 def test_some_one_to_five_of_a_hundred_reports_fail_for_six_reasons() -> None:
-    expected = expected_strikes()
+    expected = EXPECTED["wildlife-strikes"]
     assert 0.01 < expected.failed / expected.came_in < 0.05
     assert len(expected.reasons) == 6
 
@@ -144,13 +155,16 @@ def test_some_one_to_five_of_a_hundred_reports_fail_for_six_reasons() -> None:
 def test_the_warehouse_has_each_good_record_once_and_the_file_has_all_airports(anywhere: Demo) -> None:
     anywhere.install()
     anywhere.run_until_idle()
-    expected = sorted(expected_airports().rows)
+    expected = sorted(EXPECTED["airports"].rows)
     names = ("iata", "name", "city", "state", "latitude", "longitude")
     assert sorted(anywhere.rows(f"SELECT {', '.join(names)} FROM airport")) == expected
 
     stored = anywhere.rows(f"SELECT {', '.join(STRIKE_COLUMNS)} FROM strike")
     rows = Counter((str(day), *others) for day, *others in stored)
-    assert rows == Counter(expected_strikes().rows)
+    assert rows == Counter(EXPECTED["wildlife-strikes"].rows)
+
+    quakes = anywhere.rows("SELECT id, magnitude, depth_km, misfit_s FROM earthquake")
+    assert sorted(quakes) == sorted(EXPECTED["earthquakes"].rows)
 
     written = [orjson.loads(line) for line in (anywhere.files / "out" / "airports.jsonl").read_bytes().splitlines()]
     assert [(line["iata"], line["name"], line["place"]) for line in written] == [
@@ -167,11 +181,15 @@ def test_a_second_run_takes_the_place_of_the_open_errors_and_of_the_rows(anywher
 
     second = anywhere.run_again()
 
-    for old, new in zip(first, second, strict=True):
+    for key, new in second.items():
+        old = first[key]
+        assert new.pk > old.pk
         assert (new.success, new.ignored, new.failed) == (old.success, old.ignored, old.failed)
     assert Counter(Error.unscoped.filter(state="open").values_list("step__key", "key")) == open_before
-    assert set(Error.unscoped.filter(state="open").values_list("run", flat=True)) == {second[0].pk, second[2].pk}
-    of_first = Error.unscoped.filter(run__in=first)
+    assert set(Error.unscoped.filter(state="open").values_list("run", flat=True)) == {
+        second[key].pk for key in EXPECTED
+    }
+    of_first = Error.unscoped.filter(run__in=first.values())
     assert set(of_first.values_list("state", "reason")) == {("resolved", "superseded")}
     assert anywhere.rows("SELECT count(*) FROM strike") == size
     assert list(differences()) == []
@@ -204,10 +222,11 @@ def test_installing_twice_changes_nothing(demo: Demo) -> None:
     sign_in = demo.install()
     again = demo.install()
     assert again == sign_in
-    assert (User.objects.count(), Account.objects.count(), Run.unscoped.count()) == (1, 1, 1)
+    assert (User.objects.count(), Account.objects.count(), Run.unscoped.count()) == (1, 1, 2)
     assert sorted(Revision.unscoped.values_list("flow__key", "number")) == [
         ("airports", 1),
         ("airports-file", 1),
+        ("earthquakes", 1),
         ("wildlife-strikes", 1),
     ]
 

@@ -1,4 +1,4 @@
-"""Installs the demo: sign-in, account, connections, data files, target database and flows, and starts the first run."""
+"""Installs the demo: sign-in, account, connections, data files, target database and flows, and starts the first runs."""
 
 import secrets
 import shutil
@@ -12,17 +12,17 @@ from django.db import transaction
 from apps.accounts.models import Account, Member, Profile
 from apps.accounts.services import create_account
 from apps.execution.demo.warehouse import Warehouse, prepare_warehouse
-from apps.flows.models import Flow, Revision
+from apps.flows.models import Environment, Flow, Revision
 from apps.flows.services import apply_definition, set_connection
-from apps.runs.services import RunRefused, active_runs, start_run
+from apps.runs.services import active_runs, start_run
 
 HERE = Path(__file__).resolve().parent
 USERNAME = PASSWORD = "demo"  # noqa: S105 (public on purpose: for loopback, with DEBUG=0 a random one)
 ACCOUNT = "Demo"
-FILES = ("airports.csv", "birdstrikes.csv")
-FLOWS = ("airports", "airports-file", "wildlife-strikes")
-"""In this order: the others run after the first, so that has to be there when they are applied."""
-FIRST_FLOW = "airports"
+FILES = ("airports.csv", "birdstrikes.csv", "earthquakes.json")
+FLOWS = ("airports", "airports-file", "wildlife-strikes", "earthquakes")
+"""In this order: a flow that runs after another one is applied after it."""
+FIRST_FLOWS = ("airports", "earthquakes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def install_demo() -> SignIn:
         copy_files(account)
         connect(account, prepare_warehouse(account))
         apply_flows(account)
-        start_first_run(account, user)
+        start_first_runs(account, user)
     return sign_in
 
 
@@ -75,11 +75,17 @@ def copy_files(account: Account) -> None:
 
 
 def connect(account: Account, warehouse: Warehouse) -> None:
-    """The connections that the definitions name."""
-    set_connection(account=account, name="Files", kind="file", config={})
-    set_connection(
-        account=account, name="Warehouse", kind="sql", config=warehouse.config, secrets=warehouse.secrets or None
-    )
+    """The connections that the definitions name, in both environments."""
+    for environment in Environment.values:
+        set_connection(account=account, environment=environment, name="Files", kind="file", config={})
+        set_connection(
+            account=account,
+            environment=environment,
+            name="Warehouse",
+            kind="sql",
+            config=warehouse.config,
+            secrets=warehouse.secrets or None,
+        )
 
 
 def apply_flows(account: Account) -> None:
@@ -90,12 +96,9 @@ def apply_flows(account: Account) -> None:
             apply_definition(account=account, text=text)
 
 
-def start_first_run(account: Account, user: User) -> None:
-    """Run the first flow now, whatever its schedule says; the others follow it."""
-    flow = Flow.objects.of(account).get(key=FIRST_FLOW)
-    if active_runs(flow).exists():
-        return
-    try:
-        start_run(flow=flow, member=Member.objects.of(account).get(user=user))
-    except RunRefused:
-        return  # a user has disabled the flow: that is to stay so
+def start_first_runs(account: Account, user: User) -> None:
+    """Run the flows now, whatever their schedules say; the others follow them."""
+    member = Member.objects.of(account).get(user=user)
+    for flow in Flow.objects.of(account).filter(key__in=FIRST_FLOWS, enabled=True, removed_at__isnull=True):
+        if not active_runs(flow).exists():
+            start_run(flow=flow, member=member)

@@ -29,3 +29,15 @@ CREATE TABLE IF NOT EXISTS strike (
     CONSTRAINT flying_aircraft_moves CHECK (speed_kmh > 0 OR phase NOT IN ('Climb', 'Descent', 'Approach')),
     CONSTRAINT one_report_of_a_strike UNIQUE (airport, operator, flown_on, aircraft, species, time_of_day, phase)
 );
+
+CREATE TABLE IF NOT EXISTS earthquake (
+    id text PRIMARY KEY,
+    place text NOT NULL,
+    happened_at timestamptz NOT NULL,
+    magnitude double precision NOT NULL CHECK (magnitude BETWEEN -5 AND 10),
+    scale text NOT NULL,
+    longitude double precision NOT NULL CHECK (longitude BETWEEN -180 AND 180),
+    latitude double precision NOT NULL CHECK (latitude BETWEEN -90 AND 90),
+    depth_km double precision NOT NULL CHECK (depth_km BETWEEN -10 AND 800),
+    misfit_s double precision NOT NULL CHECK (misfit_s >= 0)
+);

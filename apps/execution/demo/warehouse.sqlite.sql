@@ -29,3 +29,15 @@ CREATE TABLE IF NOT EXISTS strike (
     CONSTRAINT flying_aircraft_moves CHECK (speed_kmh > 0 OR phase NOT IN ('Climb', 'Descent', 'Approach')),
     CONSTRAINT one_report_of_a_strike UNIQUE (airport, operator, flown_on, aircraft, species, time_of_day, phase)
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS earthquake (
+    id TEXT NOT NULL PRIMARY KEY,
+    place TEXT NOT NULL,
+    happened_at TEXT NOT NULL,
+    magnitude REAL NOT NULL CHECK (magnitude BETWEEN -5 AND 10),
+    scale TEXT NOT NULL,
+    longitude REAL NOT NULL CHECK (longitude BETWEEN -180 AND 180),
+    latitude REAL NOT NULL CHECK (latitude BETWEEN -90 AND 90),
+    depth_km REAL NOT NULL CHECK (depth_km BETWEEN -10 AND 800),
+    misfit_s REAL NOT NULL CHECK (misfit_s >= 0)
+) STRICT;
