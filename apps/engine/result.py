@@ -57,6 +57,7 @@ class Wait:
     seconds: float
     reason: str
     connection: str = ""
+    is_outage: bool = False
 
 
 @dataclass(slots=True)

@@ -175,7 +175,7 @@ Steps = dict[str, Callable[[Walk, Node, list[Item]], None]]
 
 def outage_wait(node: Node, outage: Outage) -> Wait:
     where = f"connection {node.connection}" if node.connection else f"step {node.name}"
-    return Wait(max(OUTAGE_WAIT_S, outage.retry_after_s or 0), f"{where}: {outage.message}", node.connection)
+    return Wait(max(OUTAGE_WAIT_S, outage.retry_after_s or 0), f"{where}: {outage.message}", node.connection, is_outage=True)
 
 
 def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:

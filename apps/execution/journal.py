@@ -22,6 +22,7 @@ from apps.errors.states import ErrorUnit
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
 from apps.flows.models import Flow, Step
+from apps.flows.services import note_outage, note_success
 from apps.runs.models import LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.services import RunRefused, end_run, outcome_of, start_run
@@ -232,6 +233,8 @@ class RunJournal:
             return False
         if result.rest and result.wait is not None and result.wait.seconds > 0:
             self._put_aside(result.wait.seconds, f"waiting: {result.wait.reason}")
+            if result.wait.is_outage:
+                self._note_outage(result.wait.connection, result.wait.reason)
             return False
         return True
 
@@ -282,6 +285,7 @@ class RunJournal:
             wait_s = max(SOURCE_WAITS_S[run.deliveries], outage.retry_after_s or 0)
             self._mine().update(deliveries=F("deliveries") + 1)
             self._put_aside(wait_s, f"waiting: connection {self.plan.export.connection}: {outage.message}")
+            self._note_outage(self.plan.export.connection, outage.message)
 
     def finish(self) -> None:
         """End the run: check its balance sheet, move a checkpoint that only moves at the end, start what follows."""
@@ -302,7 +306,13 @@ class RunJournal:
                 count_page(book, self.plan, PageResult(), booked, is_through=False)
                 run.refresh_from_db()
             end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
+            names = [node.connection for node in self.plan.nodes if node.connection]
+            note_success(account_id=run.account_id, environment=run.environment, names=names)
             start_followers(run)
+
+    def _note_outage(self, connection: str, message: str) -> None:
+        run = self.run
+        note_outage(account_id=run.account_id, environment=run.environment, name=connection, message=message)
 
     # --- helpers ---------------------------------------------------------------------------------------------------
     def _mine(self) -> Any:

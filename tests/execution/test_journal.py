@@ -15,7 +15,7 @@ from apps.execution.journal import Fenced
 from apps.flows.models import Checkpoint, Flow
 from apps.runs.models import Bucket, FlowState, Page, Run, RunLog, StepRun
 from apps.runs.services import RunRefused, cancel_run, start_run
-from tests.factories import make_flow
+from tests.factories import make_connection, make_flow
 from tests.fakes.running import World, books, make_world
 from tests.fakes.world import chain, table_step
 
@@ -280,7 +280,7 @@ def test_a_page_that_kills_its_workers_is_halved_down_to_the_deadly_record(world
 
     assert (run.success, run.failed, run.outcome) == (4, 1, "completed_with_errors")
     error = Error.unscoped.get()
-    assert (error.key, error.source_code if hasattr(error, "source_code") else error.cause.code) == ("3", "worker_died")
+    assert (error.key, error.cause.code) == ("3", "worker_died")
     assert books() == []
 
 
@@ -331,6 +331,26 @@ def test_handled_errors_count_in_the_run_but_are_never_open(account):
     assert (error.state, error.reason) == ("resolved", "handled")
     assert StepState.unscoped.get(step=error.step_id).open_errors == 0
     assert books() == []
+
+
+def test_a_connection_is_online_once_a_run_went_through_it_and_keeps_its_last_error_until_then(world, account):
+    connection = make_connection(account, name="db", environment=world.flow.integration.environment)
+    world.database.is_down = True
+    running = world.begin()
+    running.run_page(records(1))
+    connection.refresh_from_db()
+    assert (connection.failures, connection.last_error) == (1, "connection db: Could not connect.")
+
+    world.database.is_down = False
+    Run.unscoped.update(not_before=None)
+    Page.unscoped.update(not_before=None)
+    taken = world.take(running.run)
+    page = taken.journal.next_page()
+    taken.journal.commit(page, taken.deliver(page))
+    taken.finish()
+
+    connection.refresh_from_db()
+    assert (connection.state, connection.failures, connection.last_error) == ("online", 0, "")
 
 
 # --- auto-resolve ------------------------------------------------------------------------------------------------------

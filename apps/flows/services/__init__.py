@@ -3,6 +3,7 @@
 from apps.flows.services.applying import AppliedRevision, RevisionConflictError, apply_definition, revision_diff
 from apps.flows.services.checkpoints import move_checkpoint
 from apps.flows.services.connecting import ConnectionRefused, set_connection, set_secrets
+from apps.flows.services.health import note_outage, note_success
 from apps.flows.services.switching import disable_flow, enable_flow
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "disable_flow",
     "enable_flow",
     "move_checkpoint",
+    "note_outage",
+    "note_success",
     "revision_diff",
     "set_connection",
     "set_secrets",
