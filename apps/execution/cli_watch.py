@@ -15,7 +15,7 @@ from apps.runs.statuses import RunOutcome, RunStatus
 LOOK_EVERY_S = 0.3
 LINE_EVERY_S = 5.0
 SIGN_OF_LIFE_S = 20.0
-BAR_WIDTH = 24
+BAR_WIDTH = 16
 EXIT_STATUS = {
     RunOutcome.COMPLETED: 0,
     RunOutcome.EMPTY: 0,

@@ -108,8 +108,13 @@ def syntax_mistake(error: yaml.MarkedYAMLError, text: str) -> Mistake:
     rows = text.splitlines()
     snippet = rows[mark.line].strip()[:80] if mark.line < len(rows) else "the end of the text"
     message = f"This is not YAML: line {mark.line + 1}, column {mark.column + 1}: {problem}, near: {snippet}"
-    hint = "YAML wants blanks, not tabs, at the start of a line" if "\t" in problem or "\\t" in problem else ""
+    hint = "YAML wants blanks, not tabs, at the start of a line" if is_indented_by_tab(rows, mark.line) else ""
     return Mistake("", message, hint, mark.line + 1)
+
+
+def is_indented_by_tab(rows: list[str], number: int) -> bool:
+    row = rows[number] if number < len(rows) else ""
+    return "\t" in row[: len(row) - len(row.lstrip())]
 
 
 @dataclass(slots=True)
@@ -204,10 +209,10 @@ class Builder:
         self.hand_over(frame.value)
 
     def alias(self, event: AliasEvent) -> None:
-        if event.anchor not in self.anchors:
-            self.refuse(event, f"*{event.anchor} points to nothing that stands before it (and is finished).")
         if self.stack and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None:
             self.refuse(event, "A field name must be text; here it is an alias.")
+        if event.anchor not in self.anchors:
+            self.refuse(event, f"*{event.anchor} points to nothing that stands before it (and is finished).")
         value, size = self.anchors[event.anchor]
         self.put(event, value, size, None)
 
