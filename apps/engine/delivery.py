@@ -41,6 +41,7 @@ class Delivery:
     run: dict[str, Any] = field(default_factory=dict)
     should_stop: Callable[[], bool] = lambda: False
     patience_s: float = 45.0
+    announce: Callable[[Page, Node, list[Item]], set[int]] = lambda page, node, items: set()
 
     def deliver(self, page: Page) -> PageResult:
         """Walk the page to its end, or as far as it gets; never raises for a foreign reason.
@@ -49,7 +50,7 @@ class Delivery:
         """
         self._deadline = monotonic() + self.patience_s
         scope = Scope(page.now, self.plan.flow, self.run, self.plan.settings)
-        entrance = self._walk(scope)
+        entrance = self._walk(scope, page)
         started = enter(entrance, page)
         if page.is_deadly:
             return refuse_deadly(entrance, page, started)
@@ -60,7 +61,7 @@ class Delivery:
         settle(result, page.items, copies, shares_fates=self.plan.makes_copies)
         return result
 
-    def _walk(self, scope: Scope, *, is_scoped: bool = False) -> Walk:
+    def _walk(self, scope: Scope, page: Page, *, is_scoped: bool = False) -> Walk:
         return Walk(
             self.plan,
             self.opened,
@@ -68,6 +69,7 @@ class Delivery:
             is_scoped=is_scoped,
             should_stop=self._is_time_up,
             idempotency_key=self.idempotency_key,
+            announce=lambda node, items: self.announce(page, node, items),
         )
 
     def _is_time_up(self) -> bool:
@@ -108,7 +110,7 @@ class Delivery:
         for session in sessions:
             session.savepoint("page")
         for attempt in range(MAX_REPLAYS):
-            walk = self._walk(entrance.scope, is_scoped=True)
+            walk = self._walk(entrance.scope, page, is_scoped=True)
             walk.answers, walk.forced = answers, forced
             walk.place([restored(mark) for mark in marks if mark[0].ordinal not in carried.ordinals])
             walk.run(STEPS)
@@ -319,7 +321,7 @@ def merge(entrance: PageResult, walked: PageResult, carried: Carried) -> PageRes
 
 
 def settle(result: PageResult, items: list[Item], copies: list[Item], *, shares_fates: bool) -> None:
-    """Count the records that came to their end: failed if any error, else success if an import took it, else ignored."""
+    """Count the records that came to an end: failed if any error, else success if an import took it, else ignored."""
     if shares_fates:
         items = share_fates([*items, *copies])
     waiting = {item.ordinal for item in result.rest}

@@ -1,7 +1,7 @@
 """A flow ready to run: its steps compiled once, laid out flat in the order in which records pass them.
 
-Each node names the node after it, so a record can start anywhere: a retry, the rest of a page and a branch all put items
-before a node and let them go.
+Each node names the node after it, so a record can start anywhere: a retry, the rest of a page and a branch all put
+items before a node and let them go.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,7 +48,11 @@ class ScopeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A step's error policy. With `retry`: `attempts` more tries, `seconds` apart (doubling with `backoff`), then `then`."""
+    """A step's error policy.
+
+    With `retry`: `attempts` more tries, `seconds` apart (doubling with `backoff`), then `then`. `resends_unknown`: a
+    send whose answer was lost is sent again although the destination cannot recognise a repeat.
+    """
 
     on_error: OnError = OnError.SET_ASIDE
     seconds: float = 10.0
@@ -56,6 +60,7 @@ class Policy:
     backoff: bool = False
     then: OnError = OnError.FAIL
     continue_on_error: bool = False
+    resends_unknown: bool = False
 
     def final(self) -> OnError:
         return self.then if self.on_error is OnError.RETRY else self.on_error

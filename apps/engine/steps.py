@@ -32,6 +32,15 @@ EXPRESSION_CLASS = {
 }
 
 
+IN_DOUBT = Failure(
+    ErrorSource.APPLICATION,
+    "in_doubt",
+    "Flowmend was cut while it sent this record, and the destination cannot recognise a repeat. "
+    "Check there whether it arrived; then mark it as sent, or retry it.",
+    unknown=True,
+)
+
+
 def expression_failure(source: str, error: ExpressionError) -> Failure:
     """An expression that failed on a record, in the words of the console."""
     code = f"{source}_{error.kind}"
@@ -89,17 +98,18 @@ def mapped_bodies(walk: Walk, node: Node, items: list[Item]) -> tuple[list[Item]
     """The items whose mapping worked, and what it made of them."""
     if node.mapping is None:
         return items, [item.record for item in items]
-    mapping, scope, empty = node.mapping, walk.scope, walk.result.tally(node.index).empty_fields
+    run, empty_fields = node.mapping.run, node.mapping.empty_fields
+    scope, empty = walk.scope, walk.result.tally(node.index).empty_fields
     good: list[Item] = []
     bodies: list[Record] = []
     for item in items:
         try:
-            body = mapping(item.record, scope)
+            body = run(item.record, scope)
         except ExpressionError as error:
             walk.fail(node, item, expression_failure(ErrorSource.MAPPING, error))
             continue
-        if None in body.values() or "" in body.values():
-            empty.update(mapping.empty_fields(body))
+        if missing := empty_fields(body):
+            empty.update(missing)
         good.append(item)
         bodies.append(body)
     return good, bodies
@@ -235,6 +245,7 @@ def send(walk: Walk, node: Node, items: list[Item], bodies: list[Record], *, onw
     """Write the bodies and book each outcome."""
     target = walk.opened.target(node)
     items, bodies = without_forced(walk, node, items, bodies)
+    items, bodies = without_doubtful(walk, node, target, items, bodies)
     try:
         written = write(walk, node, target, items, bodies)
     except Outage as outage:
@@ -267,6 +278,20 @@ def without_forced(walk: Walk, node: Node, items: list[Item], bodies: list[Recor
         else:
             walk.fail(node, item, failure)
     return [item for item, _ in kept], [body for _, body in kept]
+
+
+def without_doubtful(
+    walk: Walk, node: Node, target: Target, items: list[Item], bodies: list[Record]
+) -> tuple[list[Item], list[Record]]:
+    """Leave out the records whose send was cut by a kill where a repeat could not be recognised: they are in doubt."""
+    if target.repeats is not Repeats.UNSAFE or node.policy.resends_unknown or not items:
+        return items, bodies
+    doubtful = walk.announce(node, items)
+    for item in items:
+        if item.ordinal in doubtful:
+            walk.fail(node, item, IN_DOUBT)
+    kept = [i for i, item in enumerate(items) if item.ordinal not in doubtful]
+    return [items[i] for i in kept], [bodies[i] for i in kept]
 
 
 def write(walk: Walk, node: Node, target: Target, items: list[Item], bodies: list[Record]) -> Written:

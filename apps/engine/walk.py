@@ -17,6 +17,13 @@ OUTAGE_WAIT_S = 5.0
 """The least time before a send that did not happen is tried again."""
 
 
+Announce = Callable[[Node, list[Item]], set[int]]
+"""Makes durable that items are about to be sent where a repeat cannot be recognised.
+
+Returns the ordinals that an earlier delivery of the same part had announced: whether they arrived, nobody knows.
+"""
+
+
 class Opened(Protocol):
     """The steps' connections, opened for this worker."""
 
@@ -37,6 +44,7 @@ class Walk:
         is_scoped: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
         idempotency_key: Callable[[Node, Item], str] = lambda node, item: f"{node.key}:{item.ordinal}",
+        announce: Announce = lambda node, items: set(),
     ) -> None:
         self.plan = plan
         self.opened = opened
@@ -44,6 +52,7 @@ class Walk:
         self.is_scoped = is_scoped
         self.should_stop = should_stop
         self.idempotency_key = idempotency_key
+        self.announce = announce
         self.inbox: list[list[Item]] = [[] for _ in plan.nodes]
         self.result = PageResult()
         self.undo: list[FailedRecord] = []
@@ -175,7 +184,9 @@ Steps = dict[str, Callable[[Walk, Node, list[Item]], None]]
 
 def outage_wait(node: Node, outage: Outage) -> Wait:
     where = f"connection {node.connection}" if node.connection else f"step {node.name}"
-    return Wait(max(OUTAGE_WAIT_S, outage.retry_after_s or 0), f"{where}: {outage.message}", node.connection, is_outage=True)
+    return Wait(
+        max(OUTAGE_WAIT_S, outage.retry_after_s or 0), f"{where}: {outage.message}", node.connection, is_outage=True
+    )
 
 
 def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:

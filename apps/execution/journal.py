@@ -11,11 +11,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max
 
+from apps.core.bulk import insert_rows
 from apps.core.clock import database_now, read_now
 from apps.engine.loop import Fetched, Paused
-from apps.engine.plan import Plan
+from apps.engine.plan import Node, Plan
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
-from apps.engine.records import Page, pack, unpack
+from apps.engine.records import Item, Page, pack, unpack
 from apps.engine.result import PageResult
 from apps.errors.booking import Book, book_page, book_unit
 from apps.errors.states import ErrorUnit
@@ -23,7 +24,7 @@ from apps.execution.books import checkpoint_json, count_page, log_lines, log_run
 from apps.execution.claims import Claim, claim_page
 from apps.flows.models import Flow, Step
 from apps.flows.services import note_outage, note_success
-from apps.runs.models import LogLevel, Run
+from apps.runs.models import Intent, IntentState, LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.services import RunRefused, end_run, outcome_of, start_run
 from apps.runs.statuses import PageState, RunOutcome, RunStatus, Trigger
@@ -47,6 +48,7 @@ class RunJournal:
     plan: Plan
     steps: dict[str, Step]
     exports_in_order: bool = True
+    has_unsafe_sends: bool = False
     before_end: Callable[[], None] = lambda: None
     """Called when every page is through, before the run ends: moves files into place. May be called again."""
 
@@ -148,6 +150,23 @@ class RunJournal:
         self.rows[row.seq, row.part] = row
         return Page(row.seq, 0, fetched.now, fetched.items, fetched.malformed)
 
+    def announce(self, page: Page, node: Node, items: list[Item]) -> set[int]:
+        """Write down what is about to be sent where a repeat cannot be recognised; see `apps.engine.walk.Announce`."""
+        self.has_unsafe_sends = True
+        row, step = self.rows[page.seq, page.part], self.step_ids[node.index]
+        with transaction.atomic():
+            if not self._mine().exists():
+                raise Fenced
+            earlier = Intent.objects.of(self.run.account_id).filter(page_id=row.pk, step_id=step)
+            known = set(earlier.values_list("ordinal", flat=True))
+            fresh = [item for item in items if item.ordinal not in known]
+            insert_rows(
+                Intent,
+                ["account", "page", "step", "ordinal", "generation", "state"],
+                [(self.run.account_id, row.pk, step, i.ordinal, i.generation, IntentState.SENDING) for i in fresh],
+            )
+        return known
+
     def restart_export(self) -> None:
         """Forget the pages of an export that cannot resume and was cut while they were stored."""
         with transaction.atomic():
@@ -171,6 +190,8 @@ class RunJournal:
         row = self.rows.pop((page.seq, page.part))
         with transaction.atomic():
             self._settle_page(row, len(result.failures()))
+            if self.has_unsafe_sends:
+                Intent.objects.of(self.run.account_id).filter(page_id=row.pk).delete()
             run = self._locked_run()
             book = self._book(run, page.seq)
             booked = book_page(book, result)

@@ -89,18 +89,26 @@ class Slice:
         if reader is None:
             return False
         try:
-            return work(self._delivery(run, plan, opened), reader, journal, is_over)
+            return work(self._delivery(run, plan, journal, opened), reader, journal, is_over)
         finally:
             reader.close()
             publish_if_ended(run, opened)
 
-    def _delivery(self, run: Run, plan: Plan, opened: OpenedSteps) -> Delivery:
+    def _delivery(self, run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> Delivery:
         root = run.root_run_id or run.pk
 
         def ledger_key(page: Page, step: str) -> LedgerKey:
             return LedgerKey(run.account_id, run.pk, page.seq, page.part, step)
 
-        return Delivery(plan, opened, ledger_key, identity(run.account_id, root), run_facts(run), self._must_stop)
+        return Delivery(
+            plan,
+            opened,
+            ledger_key,
+            identity(run.account_id, root),
+            run_facts(run),
+            self._must_stop,
+            announce=journal.announce,
+        )
 
     def _must_stop(self) -> bool:
         return self.beat.is_lost or drain.is_asked()

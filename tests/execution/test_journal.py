@@ -8,12 +8,12 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
 from apps.engine.plan import OnError, Policy
-from apps.engine.ports import BadRecord, ConnectorError, Failure, Outage
+from apps.engine.ports import BadRecord, ConnectorError, Failure, Outage, Repeats
 from apps.errors.models import Cause, Error, ErrorText, RetryData, StepState
 from apps.execution.claims import claim_run
 from apps.execution.journal import Fenced
 from apps.flows.models import Checkpoint, Flow
-from apps.runs.models import Bucket, FlowState, Page, Run, RunLog, StepRun
+from apps.runs.models import Bucket, FlowState, Intent, Page, Run, RunLog, StepRun
 from apps.runs.services import RunRefused, cancel_run, start_run
 from tests.factories import make_connection, make_flow
 from tests.fakes.running import World, books, make_world
@@ -330,6 +330,41 @@ def test_handled_errors_count_in_the_run_but_are_never_open(account):
     error = Error.unscoped.get()
     assert (error.state, error.reason) == ("resolved", "handled")
     assert StepState.unscoped.get(step=error.step_id).open_errors == 0
+    assert books() == []
+
+
+def test_a_send_that_was_cut_where_a_repeat_is_not_recognised_is_in_doubt_and_not_repeated(world, noon):
+    world.opened.targets["target"].repeats = Repeats.UNSAFE
+    running = world.begin()
+    page = running.store(records(1, 2))
+    running.deliver(page)  # the worker dies before the page commit
+    writes = world.database.writes
+    with clock.frozen(noon + timedelta(minutes=5)):
+        taken = world.take(running.run)
+        again = taken.journal.next_page()
+        taken.journal.commit(again, taken.deliver(again))
+        run = taken.finish()
+
+    assert world.database.writes == writes
+    assert (run.success, run.failed) == (0, 2)
+    assert set(Error.unscoped.values_list("in_doubt", "state")) == {(True, "open")}
+    assert StepState.unscoped.get(in_doubt__gt=0).in_doubt == 2
+    assert not Intent.unscoped.exists()
+    assert books() == []
+
+
+def test_an_outage_announces_a_send_but_puts_nothing_in_doubt(world, noon):
+    world.opened.targets["target"].repeats = Repeats.UNSAFE
+    running = world.begin()
+    world.database.is_down = True
+    running.run_page(records(1, 2))
+    world.database.is_down = False
+    with clock.frozen(noon + timedelta(minutes=1)):
+        taken = world.take(running.run)
+        page = taken.journal.next_page()
+        taken.journal.commit(page, taken.deliver(page))
+
+        assert taken.finish().success == 2
     assert books() == []
 
 

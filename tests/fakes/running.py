@@ -51,7 +51,7 @@ class Running:
         def ledger_key(page: Page, step: str) -> LedgerKey:
             return LedgerKey(1, self.run.pk, page.seq, page.part, step)
 
-        return Delivery(self.plan, self.opened, ledger_key, identity(1, self.run.pk))
+        return Delivery(self.plan, self.opened, ledger_key, identity(1, self.run.pk), announce=self.journal.announce)
 
     def run_page(self, records: Sequence[Record | BadRecord], checkpoint: Any = None) -> bool:
         page = self.store(records, checkpoint)
