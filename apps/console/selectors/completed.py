@@ -99,14 +99,15 @@ def range_sums(reach: Reach, span: Range) -> dict[int, RangeSums]:
     )
     found = (
         rows.order_by()
-        .values_list("flow_id")
+        .values("flow_id")
         .annotate(
-            Count("pk"),
-            Sum("success"),
-            Sum("ignored"),
-            Sum(F("errors") + F("unit_errors")),
-            Avg(F("ended_at") - F("started_at")),
+            n=Count("pk"),
+            good=Sum("success"),
+            left_out=Sum("ignored"),
+            bad=Sum(F("errors") + F("unit_errors")),
+            length=Avg(F("ended_at") - F("started_at")),
         )
+        .values_list("flow_id", "n", "good", "left_out", "bad", "length")
     )
     return {flow: RangeSums(*numbers) for flow, *numbers in found}
 
