@@ -142,8 +142,7 @@ def _book(book: Book, new: list[NewError], result: PageResult) -> Booked:
 # --- new errors ---------------------------------------------------------------------------------------------------
 def _new_error(book: Book, entry: FailedRecord, *, unit: str = ErrorUnit.RECORD) -> NewError:
     failure = entry.failure
-    text = f"{entry.place}: {failure.message}" if entry.place else failure.message
-    message = short(storable(text)[0], LONGEST_MESSAGE)
+    message = short(storable(_placed(entry))[0], LONGEST_MESSAGE)
     code = short(storable(failure.code)[0], 128)
     pattern = shape_of(message)
     has_key = unit == ErrorUnit.RECORD and entry.raw is None
@@ -163,6 +162,12 @@ def _new_error(book: Book, entry: FailedRecord, *, unit: str = ErrorUnit.RECORD)
         pattern=pattern,
         reason=Reason.HANDLED if entry.is_handled else "",
     )
+
+
+def _placed(entry: FailedRecord) -> str:
+    """The failure's words after the place in the source; many connectors begin with it themselves."""
+    message = entry.failure.message
+    return f"{entry.place}: {message}" if entry.place and not message.startswith(entry.place) else message
 
 
 def _match_new(book: Book, new: list[NewError], watched: list[Watched]) -> None:

@@ -52,13 +52,13 @@ class FileSource:
             yield from self._pages_of(found.name)
 
     def finish(self) -> None:
-        """Move away the files that were read to their end; one that changed since stays."""
+        """Move away the files that were read to their end, also by a run that failed later; one that changed stays."""
         if not self._options.move_to:
             return
         into = split_name(self._options.move_to)
         try:
             for found in self._listing():
-                if digest_of(found) in self._done:
+                if digest_of(found) in self._done | self._seen:
                     self._root.move(found.name, into)
         except OSError as error:
             raise file_fault(error, self._options.path, f"moved to {self._options.move_to}") from error

@@ -1,0 +1,35 @@
+"""The scene of the scenarios: fresh folders, a target on either database, and books that are checked at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apps.accounts.models import Account
+from tests.fakes.databases import make_place
+from tests.fakes.running import books
+from tests.scenarios.scene import Scene
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def scene(request: pytest.FixtureRequest, account: Account, tmp_path: Path, settings: object) -> Iterator[Scene]:
+    """The same test with a target on either database. Whatever happens in it, the books are clean in the end."""
+    yield from make_scene(request.param, account, tmp_path, settings)
+
+
+@pytest.fixture
+def sqlite_scene(account: Account, tmp_path: Path, settings: object) -> Iterator[Scene]:
+    """For tests in which the target plays no part."""
+    yield from make_scene("sqlite", account, tmp_path, settings)
+
+
+def make_scene(kind: str, account: Account, tmp_path: Path, settings: object) -> Iterator[Scene]:
+    settings.FILES_ROOT, settings.SQLITE_ROOT = tmp_path / "files", tmp_path / "databases"
+    settings.EGRESS_ALLOW_NETS = ["127.0.0.0/8", "::1/128"]
+    root = tmp_path / "databases" / str(account.pk)
+    root.mkdir(parents=True)
+    for place in make_place(kind, root):
+        made = Scene(account, place)
+        made.prepare()
+        yield made
+        assert books() == []
