@@ -28,7 +28,11 @@ def section(title: str) -> str:
 
 
 def first_cells(title: str) -> list[str]:
-    return [line.split("|")[1] for line in section(title).splitlines() if line.startswith("| `") and not line.startswith("| `manage.py")]
+    return [
+        line.split("|")[1]
+        for line in section(title).splitlines()
+        if line.startswith("| `") and not line.startswith("| `manage.py")
+    ]
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:

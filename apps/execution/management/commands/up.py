@@ -1,12 +1,14 @@
 """`manage.py up`: the whole product on this machine: migrate, web, workers, dispatcher."""
 
 import argparse
+import socket
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from apps.core.checks import LOOPBACK_HOSTS
 from apps.execution.demo.install import install_demo
 from apps.execution.supervisor import Supervisor, dispatcher, web, worker
 
@@ -20,6 +22,8 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="the web server's address (default 127.0.0.1)")
 
     def handle(self, *args: Any, demo: bool, port: int, host: str, **options: Any) -> None:
+        refuse_open_doors(host)
+        refuse_taken_address(host, port)
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
@@ -30,3 +34,27 @@ class Command(BaseCommand):
         self.stdout.write("Stop it with Ctrl-C.")
         self.stdout.flush()
         Supervisor([web(host, port), worker(), dispatcher()]).run()
+
+
+def refuse_open_doors(host: str) -> None:
+    """The published keys and the demo's password are for this machine only. Raises CommandError."""
+    if settings.IS_NEWCOMER and host not in LOOPBACK_HOSTS:
+        raise CommandError(
+            f"With a newcomer's settings Flowmend listens on loopback only, not on {host}: set DEBUG=0 and what the "
+            "start then asks for."
+        )
+
+
+def refuse_taken_address(host: str, port: int) -> None:
+    """Raises CommandError where the web server could not listen; it would be started again and again."""
+    if not 1 <= port <= 65535:
+        raise CommandError(f"A port is a number from 1 to 65535, not {port}.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise CommandError(
+            f"Flowmend cannot listen on {host}, port {port}: {error.strerror}. --port takes another."
+        ) from error
