@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from apps.console import flow_urls
 from apps.console.views import acts, dashboard, integrations
 from apps.console.views.appearance import choose_environment, choose_theme
 from apps.console.views.connections import connection_list
@@ -32,6 +33,7 @@ urlpatterns = [
     path("flows/<int:flow_id>/enable", acts.enable, name="flow-enable"),
     path("flows/<int:flow_id>/disable", acts.disable, name="flow-disable"),
     path("runs/<int:run_id>/cancel", acts.cancel, name="run-cancel"),
+    *flow_urls.urlpatterns,
     path("healthz", health, name="health"),
     path("live/", live, name="live"),
     path("design/", design, name="design"),

@@ -1,0 +1,34 @@
+"""The addresses of flows, runs and errors. Ids are integers; the short form (`r-48213`) is understood too."""
+
+from django.urls import path, register_converter
+
+from apps.console.addresses import ErrorId, FlowId, RunId
+from apps.console.views.account_errors import error_list, flow_errors
+from apps.console.views.definitions import flow_definition
+from apps.console.views.errors import error_view, step_errors
+from apps.console.views.flows import flow_console, flow_history
+from apps.console.views.runs import run_log, run_page
+
+register_converter(FlowId, "flow")
+register_converter(RunId, "run")
+register_converter(ErrorId, "error")
+
+STEP = "flows/<flow:flow_id>/steps/<int:step_id>/errors/"
+ERROR = STEP + "<error:error_id>/"
+
+urlpatterns = [
+    path("flows/<flow:flow_id>/", flow_console, name="flow"),
+    path("flows/<flow:flow_id>/history/", flow_history, name="flow-history"),
+    path("flows/<flow:flow_id>/definition/", flow_definition, name="flow-definition"),
+    path("flows/<flow:flow_id>/errors/", flow_errors, name="flow-errors"),
+    path(STEP + "open/", step_errors, {"state": "open"}, name="step-errors"),
+    path(STEP + "resolved/", step_errors, {"state": "resolved"}, name="step-errors-resolved"),
+    path(ERROR, error_view, {"tab": "error"}, name="error"),
+    path(ERROR + "data/", error_view, {"tab": "data"}, name="error-data"),
+    path(ERROR + "request/", error_view, {"tab": "request"}, name="error-request"),
+    path(ERROR + "response/", error_view, {"tab": "response"}, name="error-response"),
+    path(ERROR + "history/", error_view, {"tab": "history"}, name="error-history"),
+    path("runs/<run:run_id>/", run_page, name="run"),
+    path("runs/<run:run_id>/log/", run_log, name="run-log"),
+    path("errors/", error_list, name="error-list"),
+]

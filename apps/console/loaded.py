@@ -1,0 +1,56 @@
+"""What a request has read already, so that its live topics ask for nothing twice."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from apps.console.access import get_flow, get_run, get_step
+from apps.console.selectors.flow_page import FlowHead, flow_head
+from apps.flows.models import Step
+from apps.runs.models import Run
+
+
+def _kept(request: HttpRequest) -> dict[tuple[str, int], Any]:
+    if not hasattr(request, "flowmend_loaded"):
+        request.flowmend_loaded = {}  # type: ignore[attr-defined]
+    found: dict[tuple[str, int], Any] = request.flowmend_loaded  # type: ignore[attr-defined]
+    return found
+
+
+def head_of(request: HttpRequest, flow_id: int) -> FlowHead:
+    """A flow with its steps and the run under way. Raises Http404 for what this member does not see."""
+    kept = _kept(request)
+    if ("flow", flow_id) not in kept:
+        kept["flow", flow_id] = flow_head(get_flow(request, flow_id))
+    head: FlowHead = kept["flow", flow_id]
+    return head
+
+
+def run_of(request: HttpRequest, run_id: int) -> Run:
+    """Raises Http404 for what this member does not see."""
+    kept = _kept(request)
+    if ("run", run_id) not in kept:
+        kept["run", run_id] = get_run(request, run_id)
+    run: Run = kept["run", run_id]
+    return run
+
+
+def step_of(request: HttpRequest, flow_id: int, step_id: int) -> Step:
+    """Raises Http404 for what this member does not see."""
+    kept = _kept(request)
+    if ("step", step_id) not in kept:
+        kept["step", step_id] = get_step(request, flow_id, step_id)
+    step: Step = kept["step", step_id]
+    return step
+
+
+def keep_run(request: HttpRequest, run: Run) -> Run:
+    """Remembers a run that was read within a flow that this member sees."""
+    _kept(request)["run", run.pk] = run
+    return run
+
+
+def keep_step(request: HttpRequest, step: Step) -> Step:
+    """Remembers a step that was read within a flow that this member sees."""
+    _kept(request)["step", step.pk] = step
+    return step

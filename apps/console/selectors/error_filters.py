@@ -1,0 +1,131 @@
+"""The filters of the lists of errors: read from an address, said in words, applied to a queryset.
+
+The search field also takes prefixes: `key:A-17 code:23505 run:r-48213 connection refused`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.db.models import Q
+from django.http import QueryDict
+
+from apps.console.spans import Span
+from apps.core.ids import Kind, WrongIdError, parse_short_id
+from apps.engine.records import key_hash
+from apps.errors.querysets import ErrorQuerySet
+from apps.errors.states import Classification, ErrorUnit, Reason
+
+CLASSES = {str(value): str(label) for value, label in Classification.choices}
+PREFIXES = re.compile(r'(?<!\S)(key|code|run):(?:"([^"]*)"|(\S+))')
+LONGEST_QUESTION = 500
+USER_REASONS = (Reason.MANUAL, Reason.RETRIED, Reason.RETRY_FAILED, Reason.SENT)
+# what `reason=` may name: one reason, or a group of them
+REASON_GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "auto": ("auto-resolved", tuple(sorted(Reason.automatic()))),
+    "user": ("resolved by people", tuple(reason.value for reason in USER_REASONS)),
+    "policy": ("handled by the step's policy", (Reason.HANDLED.value,)),
+}
+REASONS = {name: words for name, (words, _) in REASON_GROUPS.items()} | {
+    str(value): str(label).lower() for value, label in Reason.choices
+}
+UNITS = {"record": "records only", "units": "pages, runs and windows"}
+
+
+@dataclass(frozen=True)
+class ErrorFilter:
+    """What is asked for. `texts` are the values as given, by parameter; ids are None where they name nothing."""
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    words: str = ""
+    key: str = ""
+    code: str = ""
+    run: int | None = None
+    cause: int | None = None
+    span: Span = field(default_factory=Span)
+    is_impossible: bool = False
+
+    def __getitem__(self, name: str) -> str:
+        return self.texts.get(name, "")
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.texts) or bool(self.span.name)
+
+    @property
+    def names(self) -> list[str]:
+        """The filters that are on, in words, for a list that is empty because of them."""
+        found = [f"search “{self['q']}”"] if self["q"] else []
+        found += [f"class {CLASSES.get(self['class'], self['class']).lower()}"] if self["class"] else []
+        found += [f"{name} {self[name]}" for name in ("source", "code", "key") if self[name]]
+        found += [f"run {self['run']}"] if self["run"] else []
+        found += ["one root cause"] if self["cause"] else []
+        found += [REASONS.get(self["reason"], self["reason"])] if self["reason"] else []
+        found += [UNITS.get(self["unit"], self["unit"])] if self["unit"] else []
+        return found + ([f"occurred {self.span.text}"] if self.span.name else [])
+
+
+PARAMETERS = ("q", "class", "source", "code", "run", "cause", "key", "reason", "unit")
+
+
+def filter_of(query: QueryDict, span: Span) -> ErrorFilter:
+    """The filter that an address names. What cannot match anything (a run `x`) makes the list empty, not broken."""
+    texts = {name: query.get(name, "").strip()[:LONGEST_QUESTION] for name in PARAMETERS}
+    given = {name: text for name, text in texts.items() if text}
+    words, prefixed = split_question(texts["q"])
+    run, is_bad_run = _id_of(texts["run"] or prefixed.get("run", ""), Kind.RUN)
+    cause, is_bad_cause = _id_of(texts["cause"], Kind.CAUSE)
+    return ErrorFilter(
+        given,
+        words,
+        texts["key"] or prefixed.get("key", ""),
+        texts["code"] or prefixed.get("code", ""),
+        run,
+        cause,
+        span,
+        is_bad_run or is_bad_cause,
+    )
+
+
+def split_question(question: str) -> tuple[str, dict[str, str]]:
+    """The free words of a search, and the values of its prefixes."""
+    found = {match[1]: match[2] or match[3] or "" for match in PREFIXES.finditer(question)}
+    return PREFIXES.sub(" ", question).strip(), found
+
+
+def _id_of(text: str, kind: Kind) -> tuple[int | None, bool]:
+    if not text:
+        return None, False
+    try:
+        return parse_short_id(text, kind), False
+    except WrongIdError:
+        return None, True
+
+
+def matching(rows: ErrorQuerySet, wanted: ErrorFilter) -> ErrorQuerySet:
+    """The errors that match all filters."""
+    if wanted.is_impossible:
+        return rows.none()
+    rows = rows.filter(_conditions(wanted)).occurred_between(wanted.span.since, wanted.span.until)
+    hashed = key_hash(wanted.key)
+    if hashed is not None:
+        rows = rows.with_key(hashed)
+    return rows.search(wanted.words)
+
+
+def _conditions(wanted: ErrorFilter) -> Q:
+    conditions = {
+        "cause__classification": wanted["class"],
+        "cause__source": wanted["source"],
+        "cause__code": wanted.code,
+        "run": wanted.run,
+        "cause": wanted.cause,
+    }
+    found = Q(**{name: value for name, value in conditions.items() if value})
+    if wanted["reason"]:
+        group = REASON_GROUPS.get(wanted["reason"])
+        found &= Q(reason__in=group[1] if group else (wanted["reason"],))
+    if wanted["unit"]:
+        is_record = Q(unit=ErrorUnit.RECORD)
+        found &= is_record if wanted["unit"] == "record" else ~is_record
+    return found

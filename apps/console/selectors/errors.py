@@ -1,0 +1,203 @@
+"""Lists of errors, a page at a time, never counted beyond a bound; the choices of their filters; one error in full."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.db.models import Q, Sum
+from django.db.models.functions import Left
+
+from apps.console.access import Reach
+from apps.console.json_view import CodeView, code_view, value_view
+from apps.console.selectors.error_filters import ErrorFilter, matching
+from apps.core.pagination import keyset_page
+from apps.errors.models import Cause, Error, RetryData, RetryItem, StepState
+from apps.errors.querysets import ErrorQuerySet
+from apps.errors.states import ErrorState, ErrorUnit
+from apps.flows.models import Step
+from apps.runs.models import Capture
+
+PAGE_SIZE = 50
+MOST_COUNTED = 10_000
+MOST_CAUSES = 500
+SHOWN_MESSAGE = 400  # characters of a message in a list
+MOST_HISTORY = 20
+STATES = ("open", "resolved", "retrying", "all")
+RESOLVED_ORDER = ("-resolved_at", "-id")
+NEWEST_FIRST = ("-id",)
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """One page of a list. `matches` is None where it was not counted, `is_more` says that it stopped at the bound."""
+
+    rows: Sequence[Error]
+    newer: str
+    older: str
+    matches: int | None = None
+    is_more: bool = False
+
+
+def errors_in(reach: Reach, state: str) -> ErrorQuerySet:
+    """The account's errors within reach, in a state: `open`, `resolved`, `retrying` or `all`."""
+    rows = Error.objects.of(reach.account_id)
+    if state == "open":
+        return rows.open()
+    if state == "resolved":
+        return rows.resolved()
+    return rows.retrying() if state == "retrying" else rows
+
+
+def error_page(rows: ErrorQuerySet, wanted: ErrorFilter, state: str, *, cursor: str, is_counted: bool) -> ErrorPage:
+    """One query, two if counted. Raises BadCursorError for a cursor of another list."""
+    found = matching(rows, wanted)
+    order = RESOLVED_ORDER if state == "resolved" else NEWEST_FIRST
+    shown = found.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
+    page = keyset_page(
+        shown.select_related("cause", "step", "flow", "resolved_by__user"), cursor=cursor, size=PAGE_SIZE, order=order
+    )
+    if not is_counted:
+        return ErrorPage(page.rows, page.previous_cursor, page.next_cursor)
+    matches = found.order_by()[: MOST_COUNTED + 1].count()
+    is_more = matches > MOST_COUNTED
+    return ErrorPage(page.rows, page.previous_cursor, page.next_cursor, min(matches, MOST_COUNTED), is_more)
+
+
+# --- choices of the filters ------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Choice:
+    """One value of a filter and the open errors that have it."""
+
+    value: str
+    open_errors: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    classes: Sequence[Choice]
+    sources: Sequence[Choice]
+    codes: Sequence[Choice]
+
+
+def choices_of(reach: Reach, *, step: Step | None = None, flow_id: int | None = None) -> Choices:
+    """Classes, sources and codes of the newest root causes of a step, a flow or all; one query."""
+    rows = Cause.objects.of(reach.account_id).filter(**reach.where("flow__integration"))
+    if step is not None:
+        rows = rows.for_step(step)
+    elif flow_id is not None:
+        rows = rows.filter(flow=flow_id)
+    facts = list(rows.newest_first().values_list("classification", "source", "code", "open_errors")[:MOST_CAUSES])
+    classes, sources, codes = ([(str(row[place]), int(row[3])) for row in facts] for place in range(3))
+    return Choices(_choices(classes), _choices(sources), _choices(codes))
+
+
+def _choices(pairs: Sequence[tuple[str, int]]) -> list[Choice]:
+    sums: dict[str, int] = {}
+    for value, count in pairs:
+        sums[value] = sums.get(value, 0) + count
+    found = [Choice(value, count) for value, count in sums.items() if value]
+    return sorted(found, key=lambda choice: (-choice.open_errors, choice.value))
+
+
+# --- who has open errors ---------------------------------------------------------------------------------------------
+def open_steps(reach: Reach) -> list[StepState]:
+    """The kept counts of all steps with open errors, most first; one query."""
+    rows = StepState.objects.of(reach.account_id).filter(open_errors__gt=0, **reach.where("flow__integration"))
+    return list(rows.select_related("step__connection", "flow__integration").order_by("-open_errors", "step_id"))
+
+
+def open_total(reach: Reach) -> int:
+    rows = StepState.objects.of(reach.account_id).filter(**reach.where("flow__integration"))
+    return rows.aggregate(total=Sum("open_errors"))["total"] or 0
+
+
+# --- one error -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ErrorDetail:
+    """An error in full. What a tab shows is read when it is asked for, one query each."""
+
+    error: Error
+
+    @cached_property
+    def retry_data(self) -> RetryData | None:
+        rows = RetryData.objects.of(self.error.account_id).filter(error=self.error)
+        found: RetryData | None = rows.select_related("from_step").first()
+        return found
+
+    @cached_property
+    def capture(self) -> Capture | None:
+        if self.error.capture_id is None:
+            return None
+        found: Capture | None = Capture.objects.of(self.error.account_id).filter(pk=self.error.capture_id).first()
+        return found
+
+    @cached_property
+    def history(self) -> list[Error]:
+        return same_record(self.error)
+
+    @cached_property
+    def attempts(self) -> list[RetryItem]:
+        rows = RetryItem.objects.of(self.error.account_id).filter(error=self.error)
+        return list(rows.select_related("run", "member__user").order_by("-id")[:MOST_HISTORY])
+
+    @property
+    def is_open(self) -> bool:
+        return self.error.state == ErrorState.OPEN and self.error.retry_run_id is None
+
+    @property
+    def same_cause(self) -> int:
+        """How many other open errors have the same root cause."""
+        return max(self.error.cause.open_errors - int(self.is_open), 0)
+
+    @property
+    def field(self) -> str:
+        return str(self.error.effects.get("field", ""))
+
+    @property
+    def place(self) -> str:
+        return str(self.error.effects.get("place", ""))
+
+    @property
+    def trace(self) -> str:
+        return str(self.error.effects.get("trace", ""))
+
+    @property
+    def page_no(self) -> int | None:
+        return None if self.error.page_seq is None else self.error.page_seq + 1
+
+    @property
+    def record_no(self) -> int | None:
+        return None if self.error.ordinal is None else self.error.ordinal + 1
+
+    @cached_property
+    def record(self) -> CodeView | None:
+        """None for what never had a record, or whose data was purged."""
+        data = self.retry_data
+        return code_view(bytes(data.record), field=self.field) if data is not None and data.record is not None else None
+
+    @cached_property
+    def window(self) -> CodeView | None:
+        data = self.retry_data
+        return value_view(data.window) if data is not None and data.window else None
+
+    @property
+    def is_unit(self) -> bool:
+        return bool(self.error.unit != ErrorUnit.RECORD)
+
+    @cached_property
+    def request(self) -> CodeView | None:
+        return value_view(self.capture.request) if self.capture is not None and self.capture.request else None
+
+    @cached_property
+    def response(self) -> CodeView | None:
+        return value_view(self.capture.response) if self.capture is not None and self.capture.response else None
+
+
+def same_record(error: Error) -> list[Error]:
+    """Newest first: what failed at this step under the same trace key, and what an error was resolved by."""
+    linked = Q(pk__in=[pk for pk in (error.pk, error.previous_error_id, error.resolved_error_id) if pk])
+    if error.key_hash is not None:
+        linked |= Q(account=error.account_id, key_hash=error.key_hash, step=error.step_id)
+    rows = Error.objects.of(error.account_id).filter(linked, flow=error.flow_id)
+    found = rows.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
+    return list(found.select_related("run", "resolved_by__user").newest_first()[:MOST_HISTORY])

@@ -1,0 +1,126 @@
+"""The head of a flow's pages: its steps in order with their live counts, and the run that is under way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.console.schedule_text import schedule_text
+from apps.console.selectors.step_facts import StepFacts, facts_of
+from apps.flows.models import Flow, Overlap, Step, StepKind
+from apps.runs.models import FlowState, Run
+from apps.runs.statuses import RunKind, RunStatus
+
+NO_FACTS = StepFacts()
+CONNECTOR_WORDS = {"sql": "SQL", "http": "HTTP", "mail": "e-mail"}
+OWN_RUNS = (RunKind.FLOW, RunKind.TEST)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step as the pipeline shows it; `open_errors` is live, `is_at_work`: a page may be in it right now."""
+
+    step: Step
+    facts: StepFacts
+    open_errors: int
+    is_at_work: bool = False
+
+    @property
+    def app(self) -> str:
+        return self.step.connection.kind if self.step.connection else self.step.kind
+
+    @property
+    def type_text(self) -> str:
+        """`Warehouse, SQL import`; without a connection just `Map`."""
+        kind = self.step.get_kind_display()
+        connection = self.step.connection
+        if connection is None:
+            return kind
+        return f"{connection.name}, {CONNECTOR_WORDS.get(connection.kind, connection.kind)} {kind.lower()}"
+
+
+@dataclass(frozen=True)
+class FlowHead:
+    """What stands above every tab of a flow. `removed` are steps that are gone but whose errors and counts stay."""
+
+    flow: Flow
+    nodes: Sequence[Node]
+    removed: Sequence[Node]
+    active_run: Run | None
+    last_status: str
+
+    @property
+    def open_errors(self) -> int:
+        return sum(node.open_errors for node in (*self.nodes, *self.removed))
+
+    @property
+    def schedule(self) -> str:
+        return schedule_text(self.flow)
+
+    @property
+    def next_due_at(self) -> datetime | None:
+        return self.flow.next_due_at if self.flow.enabled and self.flow.cron else None
+
+    @property
+    def why_not_run(self) -> str:
+        """Why the flow cannot be run now, for the title of a disabled button; "" if it can."""
+        if self.flow.revision_id is None:
+            return "This flow has no definition yet. Apply one first."
+        if not self.flow.enabled:
+            return "This flow is disabled. Enable it first."
+        if self.flow.overlap == Overlap.SKIP and self.active_run is not None:
+            return "A run is under way, and this flow's overlap policy is to skip the new one."
+        return ""
+
+    def node_of(self, step_id: int) -> Node | None:
+        return next((node for node in (*self.nodes, *self.removed) if node.step.pk == step_id), None)
+
+    @property
+    def with_errors(self) -> list[Node]:
+        return [node for node in (*self.nodes, *self.removed) if node.open_errors]
+
+
+def flow_head(flow: Flow) -> FlowHead:
+    """One query for the steps, one more if the flow's state says that a run is under way."""
+    state: FlowState | None = getattr(flow, "state", None)
+    is_active = state is not None and state.running + state.queued > 0
+    active = active_run(flow) if is_active else None
+    nodes = nodes_of(flow, active, facts_of(flow.revision))
+    present = [node for node in nodes if node.step.removed_at is None]
+    removed = [node for node in nodes if node.step.removed_at is not None]
+    return FlowHead(flow, present, removed, active, state.last_status if state else "")
+
+
+def active_run(flow: Flow) -> Run | None:
+    """The run that is under way: the oldest one that is running, else the oldest that is queued."""
+    rows = Run.objects.of(flow.account_id).for_flow(flow).active().filter(kind__in=OWN_RUNS)
+    runs = list(rows.select_related("started_by__user", "canceled_by__user").order_by("id")[:10])
+    running = [run for run in runs if run.status == RunStatus.RUNNING]
+    return next(iter([*running, *runs]), None)
+
+
+def latest_run(flow: Flow) -> Run | None:
+    rows = Run.objects.of(flow.account_id).for_flow(flow).filter(kind__in=OWN_RUNS)
+    return rows.select_related("started_by__user", "canceled_by__user").newest_first().first()
+
+
+def nodes_of(flow: Flow, run: Run | None, facts: Mapping[str, StepFacts]) -> list[Node]:
+    """All steps of a flow in order, the removed ones too. One query."""
+    steps = Step.objects.of(flow.account_id).filter(flow=flow).select_related("connection", "state")
+    return [
+        Node(step, facts.get(step.key, NO_FACTS), open_errors_of(step), run is not None and is_at_work(run, step))
+        for step in steps.order_by("position", "id")
+    ]
+
+
+def open_errors_of(step: Step) -> int:
+    state = getattr(step, "state", None)
+    return state.open_errors if state is not None else 0
+
+
+def is_at_work(run: Run, step: Step) -> bool:
+    """Pages go through all steps together, so every step of a run that is not waiting may have one in work."""
+    if run.status != RunStatus.RUNNING or run.wait_reason:
+        return False
+    if step.kind == StepKind.EXPORT:
+        return not run.done_exporting
+    return run.pages_fetched > run.pages_done

@@ -1,0 +1,43 @@
+"""What the pages of flows and runs say about a run, and the addresses of the errors that a count counts."""
+
+from typing import Any
+
+from django import template
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from apps.console.selectors.run_page import canceled_text, person, started_by_text
+from apps.console.wording import duration_text
+from apps.runs.models import Run
+
+register = template.Library()
+
+
+@register.filter
+def started_by(run: Run) -> str:
+    """`schedule`, `Mara Lindqvist`, `retry, Mara Lindqvist`"""
+    return started_by_text(run)
+
+
+@register.filter
+def canceled_by(run: Run) -> str:
+    """The name of whoever canceled a run; "" for nobody."""
+    return canceled_text(run)
+
+
+@register.filter
+def milliseconds(number: int) -> str:
+    """A number of milliseconds as a duration: `6 min 40 s`."""
+    return duration_text(number / 1000)
+
+
+@register.filter
+def name_of(member: Any) -> str:
+    """A member's name; "" for nobody."""
+    return person(member)
+
+
+@register.simple_tag
+def run_errors_url(run: Run, state: str = "all", **filters: Any) -> str:
+    """The list of exactly those errors of a run: by step, unit (`record`, `units`), state and reason."""
+    return f"{reverse('console:error-list')}?{urlencode({'run': run.pk, 'state': state, **filters})}"

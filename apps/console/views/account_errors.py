@@ -1,0 +1,130 @@
+"""The lists of errors over all steps: of a flow, and of the account."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from apps.console.access import member_page, reach_of
+from apps.console.addresses import FlowId
+from apps.console.context import Crumb
+from apps.console.filters import Filter, address_with, choice_filter
+from apps.console.loaded import head_of
+from apps.console.selectors.errors import choices_of, errors_in, open_steps
+from apps.console.views.error_lists import STATES, list_context
+from apps.console.views.flows import flow_crumbs
+from apps.errors.models import StepState
+from apps.errors.querysets import ErrorQuerySet
+
+MOST_CHIPS = 12
+
+
+@member_page
+def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponse:
+    """All steps of a flow: goes straight to the step if only one has errors, else to the list with chips per step."""
+    head = head_of(request, flow_id)
+    flow, with_errors = head.flow, head.with_errors
+    if len(with_errors) == 1 and not request.GET:
+        return redirect("console:step-errors", flow.pk, with_errors[0].step.pk)
+    reach = reach_of(request)
+    rows = errors_in(reach, "open").for_flow(flow)
+    context = list_context(request, rows, "open", choices_of(reach, flow_id=flow.pk), path=request.path)
+    context |= {
+        "crumbs": flow_crumbs(flow, "errors", Crumb("Errors")),
+        "nav": "integrations",
+        "flow": flow,
+        "chips": with_errors,
+        "open_errors": sum(node.open_errors for node in with_errors),
+    }
+    return render(request, "error/flow.html", context)
+
+
+@member_page
+def error_list(request: HttpRequest) -> HttpResponse:
+    """All errors of the account within reach, with every filter of a step's list and integration, flow and step."""
+    reach = reach_of(request)
+    state = request.GET.get("state", "open")
+    state = state if state in STATES else "open"
+    states = open_steps(reach)
+    place = Place.of(request)
+    rows = place.narrowed(errors_in(reach, state).filter(**reach.where("flow__integration")))
+    flow_id = place.flow if place.flow else None
+    context = list_context(request, rows, state, choices_of(reach, flow_id=flow_id), path=request.path)
+    context["filters"] = [*place_filters(request, states), *context["filters"]]
+    context |= {
+        "crumbs": [Crumb("Errors")],
+        "nav": "errors",
+        "state_filter": choice_filter(request, "state", "State", list(STATES.items()), default="open"),
+        "chips": chips_of(request, states, place),
+        "open_errors": sum(item.open_errors for item in states if place.has(item)),
+        "flow_count": len({item.flow_id for item in states}),
+        "is_narrowed": place.is_on,
+    }
+    return render(request, "error/list.html", context)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which integration, flow and step the address narrows the account's list to; -1 names nothing that is there."""
+
+    integration: str
+    flow: int
+    step: int
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Place":
+        step = request.GET.get("step", "")
+        return cls(request.GET.get("integration", ""), _flow_id(request.GET.get("flow", "")), _flow_id(step))
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.integration or self.flow or self.step)
+
+    def narrowed(self, rows: ErrorQuerySet) -> ErrorQuerySet:
+        wanted: dict[str, Any] = {
+            "flow__integration__slug": self.integration,
+            "flow": self.flow,
+            "step": self.step,
+        }
+        return rows.filter(**{name: value for name, value in wanted.items() if value})
+
+    def has(self, item: StepState) -> bool:
+        return (
+            self.integration in ("", item.flow.integration.slug)
+            and self.flow in (0, item.flow_id)
+            and self.step in (0, item.step_id)
+        )
+
+
+def _flow_id(text: str) -> int:
+    if not text:
+        return 0
+    try:
+        return FlowId().to_python(text)
+    except ValueError:
+        return -1
+
+
+def place_filters(request: HttpRequest, states: list[StepState]) -> list[Filter]:
+    """Integration and flow as menus, of those that have open errors; what the address names is among them."""
+    integrations = {item.flow.integration.slug: item.flow.integration.name for item in states}
+    flows = {str(item.flow_id): item.flow.name for item in states}
+    found = []
+    for name, label, known in (("integration", "Integration", integrations), ("flow", "Flow", flows)):
+        given = request.GET.get(name, "")
+        choices = sorted((known | ({given: given} if given and given not in known else {})).items(), key=lambda c: c[1])
+        found.append(choice_filter(request, name, label, [("", "any"), *choices]))
+    return found
+
+
+def chips_of(request: HttpRequest, states: list[StepState], place: Place) -> list[tuple[StepState, str, bool]]:
+    """(a step with open errors, address, chosen): the steps of the flow that is chosen, else of all, most first."""
+    shown = [item for item in states if place.flow in (0, item.flow_id)]
+    shown = [item for item in shown if place.integration in ("", item.flow.integration.slug)]
+    found = []
+    for item in shown[:MOST_CHIPS]:
+        is_chosen = item.step_id == place.step
+        href = address_with(request, step="" if is_chosen else str(item.step_id))
+        found.append((item, href, is_chosen))
+    return found

@@ -1,0 +1,118 @@
+"""A flow's definition to read: its text at any revision, the list of revisions, and what changed between two."""
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import islice
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from apps.console.access import member_page
+from apps.console.json_view import visible
+from apps.console.loaded import head_of
+from apps.console.views.flows import flow_context
+from apps.flows.models import Flow, Revision
+
+MOST_REVISIONS = 100
+MOST_COMPARED = 4_000  # lines on both sides together: beyond that comparing takes too long for a page
+CONTEXT_LINES = 3
+
+
+@dataclass(frozen=True)
+class DiffLine:
+    """`sign` is "+", "-", " ", or "…" where equal lines are left out."""
+
+    sign: str
+    number: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Diff:
+    older: Revision
+    newer: Revision
+    lines: list[DiffLine]
+    is_too_large: bool = False
+
+    @property
+    def added(self) -> int:
+        return sum(line.sign == "+" for line in self.lines)
+
+    @property
+    def removed(self) -> int:
+        return sum(line.sign == "-" for line in self.lines)
+
+
+@member_page
+def flow_definition(request: HttpRequest, flow_id: int) -> HttpResponse:
+    """`revision=3` shows that one, `from=2&to=3` what changed; both are numbers of this flow's revisions."""
+    head = head_of(request, flow_id)
+    flow = head.flow
+    revisions = list(revisions_of(flow).defer("definition")[:MOST_REVISIONS])
+    before, after = number_in(request, "from"), number_in(request, "to")
+    diff = diff_of(flow, (before, after)) if before is not None and after is not None else None
+    shown = None if diff else shown_revision(flow, number_in(request, "revision"))
+    context = flow_context(request, head, "definition") | {
+        "revisions": [
+            (revision, following.number if following else None)
+            for revision, following in zip(revisions, [*revisions[1:], None], strict=True)
+        ],
+        "most_revisions": MOST_REVISIONS,
+        "shown": shown,
+        "lines": list(enumerate(visible_lines(shown), start=1)) if shown else [],
+        "diff": diff,
+    }
+    return render(request, "flow/definition.html", context)
+
+
+def revisions_of(flow: Flow) -> "QuerySet[Revision]":
+    """Newest first."""
+    return Revision.objects.of(flow.account_id).filter(flow=flow).select_related("member__user").order_by("-number")
+
+
+def number_in(request: HttpRequest, name: str) -> int | None:
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def shown_revision(flow: Flow, number: int | None) -> Revision | None:
+    """The revision of that number, else the current one. Raises Http404 for a number that this flow never had."""
+    if number is None:
+        return flow.revision
+    found: Revision | None = revisions_of(flow).filter(number=number).first()
+    if found is None:
+        raise Http404(f"This flow has no revision {number}.")
+    return found
+
+
+def visible_lines(revision: Revision) -> list[str]:
+    return [visible(line) for line in revision.definition.splitlines()]
+
+
+def diff_of(flow: Flow, pair: tuple[int, int]) -> Diff:
+    """What changed between two revisions. Raises Http404 unless both are there."""
+    found = {revision.number: revision for revision in revisions_of(flow).filter(number__in=pair)}
+    if not all(number in found for number in pair):
+        raise Http404("This flow has no such revisions.")
+    older, newer = (found[number] for number in pair)
+    lines = [visible_lines(older), visible_lines(newer)]
+    if len(lines[0]) + len(lines[1]) > MOST_COMPARED:
+        return Diff(older, newer, [], is_too_large=True)
+    return Diff(older, newer, diff_lines(*lines))
+
+
+def diff_lines(before: list[str], after: list[str]) -> list[DiffLine]:
+    """The changed lines with three equal ones around each; empty when nothing differs."""
+    found: list[DiffLine] = []
+    for group in SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(CONTEXT_LINES):
+        found += [DiffLine("…", "", "")] if found else []
+        for tag, first, last, new_first, new_last in group:
+            if tag == "equal":
+                found += [DiffLine(" ", str(first + n + 1), text) for n, text in enumerate(before[first:last])]
+                continue
+            found += [DiffLine("-", str(first + n + 1), text) for n, text in enumerate(before[first:last])]
+            found += [
+                DiffLine("+", str(new_first + n + 1), text) for n, text in enumerate(islice(after, new_first, new_last))
+            ]
+    return found

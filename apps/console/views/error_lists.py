@@ -1,0 +1,82 @@
+"""What every list of errors has: its rows, its filters, and the addresses around them."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
+from apps.console.selectors.error_filters import CLASSES, REASONS, ErrorFilter, filter_of
+from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, error_page
+from apps.console.spans import span_filter, span_of
+from apps.console.views.reading import cursor_of, reader_of
+from apps.core.pagination import BadCursorError
+from apps.errors.querysets import ErrorQuerySet
+
+STATES = {"open": "open", "resolved": "resolved", "retrying": "retrying", "all": "open and resolved"}
+
+
+def list_context(
+    request: HttpRequest, rows: ErrorQuerySet, state: str, choices: Choices, *, path: str
+) -> dict[str, Any]:
+    """Rows, filters and places of a list of errors. A damaged cursor shows no rows and says so."""
+    zone, now = reader_of(request)
+    wanted = filter_of(request.GET, span_of(request, zone, now))
+    page, damaged = None, ""
+    try:
+        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=wanted.is_on or state != "open")
+    except BadCursorError as error:
+        damaged = str(error)
+    return {
+        "page": page,
+        "damaged": damaged,
+        "state": state,
+        "state_text": STATES[state],
+        "wanted": wanted,
+        "most_counted": MOST_COUNTED,
+        "span": span_filter(request, "Occurred", wanted.span),
+        "filters": filters_of(request, wanted, choices, state),
+        "hidden_fields": hidden_fields(request, "q"),
+        "path": path,
+        "query": f"?{request.GET.urlencode()}" if request.GET else "",
+        "newer_url": address_with(request, page=page.newer) if page and page.newer else "",
+        "older_url": address_with(request, page=page.older) if page and page.older else "",
+    }
+
+
+def filters_of(request: HttpRequest, wanted: ErrorFilter, choices: Choices, state: str) -> list[Filter]:
+    """Class, source and code as menus, and what came with the address of a count: run, cause, key, reason, unit."""
+    found = [
+        choice_filter(request, "class", "Class", options(choices.classes, wanted["class"], CLASSES)),
+        choice_filter(request, "source", "Source", options(choices.sources, wanted["source"])),
+        choice_filter(request, "code", "Code", options(choices.codes, wanted["code"])),
+    ]
+    if state == "resolved":
+        found.append(choice_filter(request, "reason", "Why", [("", "any"), *REASONS.items()]))
+    given = [("run", "Run"), ("key", "Trace key"), ("cause", "Root cause"), ("unit", "Unit")]
+    given += [("reason", "Why")] if state == "all" else []
+    found += [
+        choice_filter(request, name, label, [("", "any"), (wanted[name], shown(name, wanted[name]))])
+        for name, label in given
+        if wanted[name]
+    ]
+    return found
+
+
+def shown(name: str, value: str) -> str:
+    """A filter's value as people read it."""
+    if name == "cause":
+        return "this one"
+    if name == "reason":
+        return REASONS.get(value, value)
+    if name == "unit":
+        return "records" if value == "record" else "pages, runs, windows"
+    return f"r-{value}" if name == "run" and value.isdigit() else value
+
+
+def options(choices: Any, chosen: str, words: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    """(value, label) with the open errors that have the value; one that is chosen is among them in any case."""
+    found = list[Choice](choices)
+    if chosen and chosen not in {choice.value for choice in found}:
+        found.append(Choice(chosen, 0))
+    labels = words or {}
+    return [("", "any"), *((c.value, f"{labels.get(c.value, c.value)} ({c.open_errors:,} open)") for c in found)]

@@ -1,0 +1,118 @@
+"""The errors of a step, and one error beside the list that it stands in."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from apps.console.access import get_error, member_page, reach_of
+from apps.console.context import Crumb
+from apps.console.flow_topics import step_topic
+from apps.console.live import live_address
+from apps.console.loaded import keep_step, step_of
+from apps.console.selectors.errors import ErrorDetail, ErrorPage, choices_of, errors_in
+from apps.console.selectors.flow_page import Node, nodes_of
+from apps.console.views.error_lists import list_context
+from apps.console.views.flows import flow_crumbs
+from apps.errors.models import Error
+from apps.errors.states import ErrorState
+from apps.flows.models import Step
+
+
+@member_page
+def step_errors(request: HttpRequest, flow_id: int, step_id: int, state: str) -> HttpResponse:
+    """The open or the resolved errors of a step."""
+    step = step_of(request, flow_id, step_id)
+    return render(request, "error/step.html", step_context(request, step, state))
+
+
+@member_page
+def error_view(request: HttpRequest, flow_id: int, step_id: int, error_id: int, tab: str) -> HttpResponse:
+    """One error beside the list that it stands in; without a script this is the whole page."""
+    error = get_error(request, error_id)
+    if (error.flow_id, error.step_id) != (flow_id, step_id):
+        return redirect("console:error", error.flow_id, error.step_id, error.pk)
+    error.step.flow = error.flow
+    state = "resolved" if error.state == ErrorState.RESOLVED else "open"
+    context = step_context(request, error.step, state)
+    context |= {
+        "error": error,
+        "detail": ErrorDetail(error),
+        "dtab": tab,
+        "tabs": detail_tabs(request, error),
+        "close_url": list_url(request, error.step, state),
+        "neighbours": neighbours(context["page"], error),
+    }
+    return render(request, "error/step.html", context)
+
+
+def step_context(request: HttpRequest, step: Step, state: str) -> dict[str, Any]:
+    """The list of a step's errors in a state, with all filters of the address."""
+    reach = reach_of(request)
+    flow = step.flow
+    found = nodes_of(flow, None, {})
+    nodes = [node for node in found if node.step.removed_at is None]
+    node = next(node for node in found if node.step.pk == step.pk)
+    keep_step(request, node.step)
+    rows = errors_in(reach, state).for_step(step)
+    context = list_context(request, rows, state, choices_of(reach, step=step), path=list_path(step, state))
+    return context | {
+        "crumbs": flow_crumbs(flow, "errors", Crumb(step.name)),
+        "nav": "integrations",
+        "step": step,
+        "flow": flow,
+        "node": node,
+        "step_no": next((no for no, other in enumerate(nodes, start=1) if other.step.pk == step.pk), None),
+        "step_count": len(nodes),
+        "previous_node": beside(nodes, step, -1),
+        "next_node": beside(nodes, step, 1),
+        "open_errors": node.open_errors,
+        "open_url": list_url(request, step, "open"),
+        "resolved_url": list_url(request, step, "resolved"),
+        "live_url": live_address(request, "shell", step_topic(step)),
+    }
+
+
+def beside(nodes: list[Node], step: Step, distance: int) -> Node | None:
+    """The step before or after this one in the flow."""
+    places = [place for place, node in enumerate(nodes) if node.step.pk == step.pk]
+    place = places[0] + distance if places else -1
+    return nodes[place] if 0 <= place < len(nodes) else None
+
+
+def list_path(step: Step, state: str) -> str:
+    name = "console:step-errors-resolved" if state == "resolved" else "console:step-errors"
+    return reverse(name, args=[step.flow_id, step.pk])
+
+
+def list_url(request: HttpRequest, step: Step, state: str) -> str:
+    """The list with the filters of this address; a reason is a filter of the resolved ones alone."""
+    query = request.GET.copy()
+    for name in ("page",) if state == "resolved" else ("page", "reason"):
+        query.pop(name, None)
+    text = query.urlencode()
+    return f"{list_path(step, state)}?{text}" if text else list_path(step, state)
+
+
+def detail_tabs(request: HttpRequest, error: Error) -> list[tuple[str, str, str]]:
+    """(name, word, address) of the views of an error; request and answer only where they were captured."""
+    args = [error.flow_id, error.step_id, error.pk]
+    query = f"?{request.GET.urlencode()}" if request.GET else ""
+    found = [("error", "Error", "console:error"), ("data", "Retry data", "console:error-data")]
+    if error.capture_id is not None:
+        found += [("request", "Request", "console:error-request"), ("response", "Response", "console:error-response")]
+    found.append(("history", "History", "console:error-history"))
+    return [(name, word, reverse(url, args=args) + query) for name, word, url in found]
+
+
+def neighbours(page: ErrorPage | None, error: Error) -> dict[str, Error | None]:
+    """The errors before and after this one on the page of the list, for the arrows and the keys j and k."""
+    rows = list(page.rows) if page else []
+    place = next((place for place, row in enumerate(rows) if row.pk == error.pk), None)
+    if place is None:
+        return {"previous": None, "next": rows[0] if rows else None}
+    return {
+        "previous": rows[place - 1] if place else None,
+        "next": rows[place + 1] if place + 1 < len(rows) else None,
+    }
