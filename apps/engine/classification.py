@@ -202,7 +202,7 @@ SQL_MESSAGES = (
 MESSAGES = tuple(
     (re.compile(pattern, re.IGNORECASE), found)
     for pattern, found in (
-        (r"rate.?limit|too many requests|throttl|quota|concurrency limit|request_limit_exceeded", RATE_LIMIT),
+        (r"rate.?limit|too many requests|throttl|quota|concurrency limit|request.?limit", RATE_LIMIT),
         (r"too (?:large|big|long)|exceeds the (?:maximum|limit)|maximum (?:size|length)|payload size", TOO_LARGE),
         (r"size limit|larger than the", TOO_LARGE),
         (r"already (?:exists|been taken|in use|registered)|duplicate|must be unique|not unique", DUPLICATE),
@@ -244,7 +244,7 @@ LONGEST_MESSAGE = 2000
 def classify(source: str, code: str, message: str) -> str:
     """The `Classification` of a failure from its source, the foreign system's own code and its message."""
     shown = message[:LONGEST_MESSAGE]
-    return str(_by_code(code, shown) or _by_source(source) or _by_message(shown))
+    return str(_by_code(code, shown) or _by_source(source) or _by_message(f"{code} {shown}"))
 
 
 def _by_code(code: str, message: str) -> Classification | None:

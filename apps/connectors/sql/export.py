@@ -128,7 +128,10 @@ class SqlSource:
             return
         empty = " OR ".join(f"{quote_name(name)} IS NULL" for name in self.order)
         own = {name: value for name, value in values.items() if name in self.query.names}
-        if self.reader.rows(self._wrapped("1", [f"({empty})"], "LIMIT 1"), own).values:
+        found = self.reader.rows(self._wrapped("*", [f"({empty})"], "LIMIT 1"), own)
+        for name in self.order:
+            self._place(found, name)  # SQLite takes a quoted name that it doesn't know for a text
+        if found.values:
             message = (
                 f"The query returns a row in which {' or '.join(self.order)} is empty. Rows are found by these "
                 "columns: leave such rows out in the query, or fill them."

@@ -1,6 +1,7 @@
 """One PostgreSQL connection: where it may go, how it is set up, what its errors mean."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,11 @@ from apps.connectors.sql.postgresql.errors import connect_failure, translated
 from apps.connectors.sql.postgresql.values import adapters
 from apps.engine.ports import Classification, ErrorSource, Outage
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 IDLE_S = 120
 EXPORT_IDLE_S = 900
+GRACE_S = 5.0
+"""How long after its own statement time-out a server may take to say so."""
 OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR, TransactionStatus.ACTIVE})
 
 
@@ -30,6 +32,35 @@ class Address:
     host: str
     port: int
     numeric: str
+
+
+class SilentServerError(psycopg.OperationalError):
+    """The server did not answer in time."""
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that does not wait for ever: the server's own time-outs say nothing once the server is silent."""
+
+    patience_s: float = 60.0
+
+    def wait(self, gen: Generator[Any, Any, Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(self._bounded(gen, timeout or self.patience_s), interval)
+        except SilentServerError:
+            self.close()
+            raise
+
+    def _bounded(self, gen: Generator[Any, Any, Any], seconds: float) -> Generator[Any, Any, Any]:
+        deadline = time.monotonic() + seconds
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if time.monotonic() > deadline:
+                    raise SilentServerError(f"no answer within {seconds:g} seconds")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
 
 
 class Link:
@@ -91,7 +122,7 @@ class Link:
 
     def _connect_to(self, address: Address) -> Connection:
         config, limits = self.config, self.surroundings.limits
-        return psycopg.connect(
+        made = Connection.connect(
             host=address.host,
             hostaddr=address.numeric,  # the judged address: the name is not resolved a second time
             port=address.port,
@@ -102,7 +133,7 @@ class Link:
             sslmode=config.sslmode,
             gssencmode="disable",
             connect_timeout=max(1, int(limits.connect_s)),
-            tcp_user_timeout=self.statement_ms + 10_000,
+            tcp_user_timeout=self.statement_ms + int(1000 * GRACE_S),
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=3,
@@ -113,6 +144,8 @@ class Link:
             cursor_factory=RawCursor,
             context=_Context(),
         )
+        made.patience_s = self.statement_ms / 1000 + GRACE_S
+        return made
 
     def _set_up(self) -> None:
         wanted = {

@@ -89,7 +89,12 @@ class PostgresqlSession:
         self._in_transaction(f"ROLLBACK TO SAVEPOINT {quote_name(name)}")
 
     def commit(self) -> None:
-        answer = self._in_transaction("COMMIT")
+        try:
+            answer = self._in_transaction("COMMIT")
+        except ConnectorError as error:
+            if not error.code.startswith("40"):
+                raise
+            raise Outage(error.code, error.message, classification=Classification.INTERMITTENT) from error
         if answer != "COMMIT":
             message = "PostgreSQL rolled the transaction back instead of committing it: a statement in it had failed."
             raise ConnectorError("25P02", message, classification=Classification.INTERMITTENT)

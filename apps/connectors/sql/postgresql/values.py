@@ -1,6 +1,6 @@
 """PostgreSQL's values as JSON, and pages of records as one binary parameter.
 
-Whole numbers become numbers; `numeric` becomes a number unless it has more digits than a JSON number keeps, then text;
+Whole numbers of at most 64 bits become numbers, and `numeric` too, unless a JSON number would lose digits: then text;
 NaN and infinities become text; dates and times ISO text with their zone; bytea base64; JSON what it is; all else the
 text that PostgreSQL shows.
 """
@@ -16,6 +16,8 @@ from psycopg.pq import Format
 
 KEPT = frozenset({"int2", "int4", "int8", "oid", "bool", "json", "jsonb", "text", "varchar", "bpchar", "name"})
 TIMES = frozenset({"timestamp", "timestamptz"})
+BIGGEST = 2**63
+BIGGEST_DIGITS = 20
 SAFE_DIGITS = 15
 """Every decimal number of so many digits is the same again after it was a double."""
 
@@ -55,12 +57,18 @@ class BytesLoader(Loader):
 def numeric_value(text: str) -> int | float | str:
     """A `numeric` as JSON: a number if it keeps all digits, else the text."""
     if "." not in text:
-        return text if text[-1] in "Ny" else int(text)
+        return whole_value(text)
     number = float(text)
     digits = text.replace(".", "").lstrip("-0").rstrip("0")
     if len(digits) <= SAFE_DIGITS:
         return number
     return text
+
+
+def whole_value(text: str) -> int | str:
+    if text[-1] in "Ny" or len(text) > BIGGEST_DIGITS or not -BIGGEST <= int(text) < BIGGEST:
+        return text
+    return int(text)
 
 
 LOADERS: dict[str, type[Loader]] = {

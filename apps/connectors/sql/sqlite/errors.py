@@ -19,6 +19,13 @@ OUTAGES = (
     "SQLITE_NOMEM",
 )
 COLUMNS = re.compile(r"constraint failed: ([^()]+)$|value in \w+ column (\S+)$")
+NEWER_NAMES = {3091: "SQLITE_CONSTRAINT_DATATYPE"}
+PRIMARY_NAMES = {
+    8: "SQLITE_READONLY",
+    10: "SQLITE_IOERR",
+    14: "SQLITE_CANTOPEN",
+    19: "SQLITE_CONSTRAINT",
+}
 BIGGEST = 2**63
 WORDS = {
     "SQLITE_BUSY": "somebody else has locked it for too long",
@@ -28,7 +35,12 @@ WORDS = {
 
 
 def code_of(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", None) or "SQLITE_MISUSE"
+    """The extended name of the error; Python's own table of names ends before some of them."""
+    name = getattr(error, "sqlite_errorname", None) or "SQLITE_MISUSE"
+    if name != "unknown":
+        return name
+    number = getattr(error, "sqlite_errorcode", 0)
+    return NEWER_NAMES.get(number) or PRIMARY_NAMES.get(number & 0xFF, "SQLITE_ERROR")
 
 
 def is_outage(code: str) -> bool:

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+import orjson
+
 from apps.connectors.sql.face import Job, Outcome, Row
 from apps.connectors.sql.sqlite.errors import is_outage, missing_row, row_failure, translated, unstorable
 from apps.connectors.sql.sqlite.link import Link
 from apps.connectors.sql.sqlite.session import rolled_back
 from apps.connectors.sql.statements import quote_name, quote_names, quote_table
-from apps.engine.ports import Batch, ErrorSource
+from apps.engine.ports import Batch, ErrorSource, Record
 
 ROW_ERRORS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 AT_ONCE = 1000
@@ -21,13 +23,15 @@ class SqliteWriter:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self._checked: set[str] = set()
 
     def write(self, job: Job, rows: Sequence[Row], batch: Batch) -> Outcome:
         outcome = Outcome()
         counts_hits = job.operation in {"update", "delete"} and not job.ignore_missing
         for shape, group in groupby(rows, key=lambda row: tuple(row.values)):
             sql, order = statement(job, shape)
-            stored = [row for row in group if is_storable(row, outcome)]
+            self._check(sql, len(order))
+            stored = [row for given in group if (row := storable(given, outcome))]
             for start in range(0, len(stored), AT_ONCE):
                 part = stored[start : start + AT_ONCE]
                 if batch.stop():
@@ -37,6 +41,12 @@ class SqliteWriter:
                 else:
                     self._many(sql, part, outcome)
         return outcome
+
+    def _check(self, sql: str, parameters: int) -> None:
+        """A statement that SQLite can't even prepare concerns the whole page, not one row after the other."""
+        if sql not in self._checked:
+            self.link.execute(f"EXPLAIN {sql}", [None] * parameters).fetchall()
+            self._checked.add(sql)
 
     def _many(self, sql: str, rows: Sequence[Row], outcome: Outcome) -> None:
         """All rows with one prepared statement; after a failing row it goes on with the next."""
@@ -90,14 +100,29 @@ class Feed(Iterator[tuple[Any, ...]]):
         return tuple(self.rows[self.at - 1].values.values())
 
 
-def is_storable(row: Row, outcome: Outcome) -> bool:
-    """SQLite would store a text with a NUL but cut it at the NUL in most of its functions: such a row fails."""
+def storable(row: Row, outcome: Outcome) -> Row | None:
+    """The row with nested values as JSON text. A text with a NUL fails: SQLite's functions would cut it there."""
+    nested: Record = {}
     for name, value in row.values.items():
-        if value.__class__ is str and "\x00" in value:
+        kind = value.__class__
+        if kind is str and "\x00" in value:
             why = "contains a NUL character, at which SQLite would cut the text"
             outcome.failures[row.at] = unstorable(name, "encoding", why)
-            return False
-    return True
+            return None
+        if kind is dict or kind is list:
+            nested[name] = value
+    return with_json_texts(row, nested, outcome) if nested else row
+
+
+def with_json_texts(row: Row, nested: Record, outcome: Outcome) -> Row | None:
+    texts = {}
+    for name, value in nested.items():
+        try:
+            texts[name] = orjson.dumps(value).decode()
+        except (TypeError, ValueError) as error:
+            outcome.failures[row.at] = unstorable(name, "nested", f"can't be written as JSON ({error})")
+            return None
+    return Row(row.at, {**row.values, **texts})
 
 
 def statement(job: Job, shape: tuple[str, ...]) -> tuple[str, Sequence[str]]:
