@@ -5,11 +5,14 @@ same for who works on Flowmend itself, with Django's pages for developers. `0`: 
 start itself refuse the newcomer's defaults and name each one: see `apps/core/checks.py`.
 """
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -24,6 +27,31 @@ def env_flag(name: str, default: bool) -> bool:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in env(name, default).split(",") if part.strip()]
+
+
+def env_number(name: str, default: float, least: float) -> float:
+    """A number of at least `least`; raises `ImproperlyConfigured` that names the variable."""
+    text = env(name, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if least <= number < math.inf:
+        return number
+    raise ImproperlyConfigured(f"{name} is {text!r}: it has to be a number, {least:g} or more.")
+
+
+def env_database(name: str, default: str) -> dict[str, Any]:
+    """Where Flowmend's own database is; raises `ImproperlyConfigured` for what is no address of one."""
+    try:
+        found = dict(dj_database_url.parse(env(name) or default, conn_max_age=600, conn_health_checks=True))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} is no address of a database, such as postgres://user:password@host:5432/name."
+        ) from error
+    if str(found["ENGINE"]).endswith(("sqlite3", "postgresql")):
+        return found
+    raise ImproperlyConfigured(f"{name} names a database that Flowmend does not run on: PostgreSQL or SQLite, please.")
 
 
 # --- Who we are -------------------------------------------------------------------------------------------------
@@ -100,11 +128,7 @@ SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA mmap_size=134217728;",
 }
-DATABASES = {
-    "default": dj_database_url.parse(
-        env("DATABASE_URL", f"sqlite:///{DATA_DIR / 'flowmend.sqlite3'}"), conn_max_age=600, conn_health_checks=True
-    )
-}
+DATABASES = {"default": env_database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'flowmend.sqlite3'}")}
 IS_POSTGRESQL = DATABASES["default"]["ENGINE"].endswith("postgresql")
 if not IS_POSTGRESQL:
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
@@ -112,8 +136,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- The queue: only hints travel here, the run rows decide -----------------------------------------------------------
 REDIS_URL = env("REDIS_URL")
-WORKERS = int(env("WORKERS", "2"))
-WEB_THREADS = int(env("WEB_THREADS", "4"))
+WORKERS = int(env_number("WORKERS", 2, 1))
+WEB_THREADS = int(env_number("WEB_THREADS", 4, 1))
 Q_CLUSTER = {
     "name": "flowmend",  # also the salt of the task signatures: never change it
     "workers": WORKERS,
@@ -132,8 +156,8 @@ Q_CLUSTER = {
     "poll": 0.1,
     "label": "Queue",
 }
-LEASE_SECONDS = float(env("LEASE_SECONDS", "30"))  # a worker that is silent for longer has lost its run
-SLICE_SECONDS = float(env("SLICE_SECONDS", "60"))  # after that a worker gives a long run back if another one waits
+LEASE_SECONDS = env_number("LEASE_SECONDS", 30, 1)  # a worker that is silent for longer has lost its run
+SLICE_SECONDS = env_number("SLICE_SECONDS", 60, 1)  # after that a worker gives a long run back if another one waits
 if REDIS_URL:
     Q_CLUSTER["redis"] = REDIS_URL
 else:
@@ -150,7 +174,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 EMAIL_HOST = env("EMAIL_HOST", "localhost")
-EMAIL_PORT = int(env("EMAIL_PORT", "25"))
+EMAIL_PORT = int(env_number("EMAIL_PORT", 25, 1))
 EMAIL_HOST_USER = env("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS", False)
@@ -194,7 +218,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 if not IS_NEWCOMER:
     SECURE_SSL_REDIRECT = env_flag("SECURE_SSL_REDIRECT", True)
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_flag("BEHIND_PROXY", True) else None
-    SECURE_HSTS_SECONDS = int(env("SECURE_HSTS_SECONDS", str(365 * 86400)))
+    SECURE_HSTS_SECONDS = int(env_number("SECURE_HSTS_SECONDS", 365 * 86400, 0))
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True

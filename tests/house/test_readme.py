@@ -62,7 +62,7 @@ def test_the_flow_of_the_readme_runs_in_the_demo(tmp_path: Path, settings: Any) 
 
 
 def test_every_setting_of_the_environment_is_in_the_table_and_no_other() -> None:
-    read = set(re.findall(r'\benv(?:_flag|_list)?\(\s*"([A-Z_]+)"', SETTINGS))
+    read = set(re.findall(r'\benv(?:_\w+)?\(\s*"([A-Z_]+)"', SETTINGS))
     told = {name for cell in first_cells("Settings") for name in re.findall(r"`([A-Z_]+)`", cell)}
     assert read == told
 
