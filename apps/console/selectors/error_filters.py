@@ -45,8 +45,13 @@ class ErrorFilter:
     span: Span = field(default_factory=Span)
     is_impossible: bool = False
 
-    def __getitem__(self, name: str) -> str:
+    def text(self, name: str) -> str:
+        """A parameter's value as given; "" where it was not."""
         return self.texts.get(name, "")
+
+    @property
+    def question(self) -> str:
+        return self.text("q")
 
     @property
     def is_on(self) -> bool:
@@ -55,13 +60,13 @@ class ErrorFilter:
     @property
     def names(self) -> list[str]:
         """The filters that are on, in words, for a list that is empty because of them."""
-        found = [f"search “{self['q']}”"] if self["q"] else []
-        found += [f"class {CLASSES.get(self['class'], self['class']).lower()}"] if self["class"] else []
-        found += [f"{name} {self[name]}" for name in ("source", "code", "key") if self[name]]
-        found += [f"run {self['run']}"] if self["run"] else []
-        found += ["one root cause"] if self["cause"] else []
-        found += [REASONS.get(self["reason"], self["reason"])] if self["reason"] else []
-        found += [UNITS.get(self["unit"], self["unit"])] if self["unit"] else []
+        found = [f"search “{self.text('q')}”"] if self.text("q") else []
+        found += [f"class {CLASSES.get(self.text('class'), self.text('class')).lower()}"] if self.text("class") else []
+        found += [f"{name} {self.text(name)}" for name in ("source", "code", "key") if self.text(name)]
+        found += [f"run {self.text('run')}"] if self.text("run") else []
+        found += ["one root cause"] if self.text("cause") else []
+        found += [REASONS.get(self.text("reason"), self.text("reason"))] if self.text("reason") else []
+        found += [UNITS.get(self.text("unit"), self.text("unit"))] if self.text("unit") else []
         return found + ([f"occurred {self.span.text}"] if self.span.name else [])
 
 
@@ -115,17 +120,17 @@ def matching(rows: ErrorQuerySet, wanted: ErrorFilter) -> ErrorQuerySet:
 
 def _conditions(wanted: ErrorFilter) -> Q:
     conditions = {
-        "cause__classification": wanted["class"],
-        "cause__source": wanted["source"],
+        "cause__classification": wanted.text("class"),
+        "cause__source": wanted.text("source"),
         "cause__code": wanted.code,
         "run": wanted.run,
         "cause": wanted.cause,
     }
     found = Q(**{name: value for name, value in conditions.items() if value})
-    if wanted["reason"]:
-        group = REASON_GROUPS.get(wanted["reason"])
-        found &= Q(reason__in=group[1] if group else (wanted["reason"],))
-    if wanted["unit"]:
+    if wanted.text("reason"):
+        group = REASON_GROUPS.get(wanted.text("reason"))
+        found &= Q(reason__in=group[1] if group else (wanted.text("reason"),))
+    if wanted.text("unit"):
         is_record = Q(unit=ErrorUnit.RECORD)
-        found &= is_record if wanted["unit"] == "record" else ~is_record
+        found &= is_record if wanted.text("unit") == "record" else ~is_record
     return found

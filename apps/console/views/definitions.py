@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import islice
+from itertools import islice, zip_longest
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -54,16 +54,19 @@ def flow_definition(request: HttpRequest, flow_id: int) -> HttpResponse:
     diff = diff_of(flow, (before, after)) if before is not None and after is not None else None
     shown = None if diff else shown_revision(flow, number_in(request, "revision"))
     context = flow_context(request, head, "definition") | {
-        "revisions": [
-            (revision, following.number if following else None)
-            for revision, following in zip(revisions, [*revisions[1:], None], strict=True)
-        ],
+        "revisions": with_older(revisions),
         "most_revisions": MOST_REVISIONS,
         "shown": shown,
         "lines": list(enumerate(visible_lines(shown), start=1)) if shown else [],
         "diff": diff,
     }
     return render(request, "flow/definition.html", context)
+
+
+def with_older(revisions: list[Revision]) -> list[tuple[Revision, int | None]]:
+    """Each revision, newest first, with the number of the one before it; None for the first."""
+    older = [revision.number for revision in revisions[1:]]
+    return list(zip_longest(revisions, older))
 
 
 def revisions_of(flow: Flow) -> "QuerySet[Revision]":

@@ -46,18 +46,18 @@ def list_context(
 def filters_of(request: HttpRequest, wanted: ErrorFilter, choices: Choices, state: str) -> list[Filter]:
     """Class, source and code as menus, and what came with the address of a count: run, cause, key, reason, unit."""
     found = [
-        choice_filter(request, "class", "Class", options(choices.classes, wanted["class"], CLASSES)),
-        choice_filter(request, "source", "Source", options(choices.sources, wanted["source"])),
-        choice_filter(request, "code", "Code", options(choices.codes, wanted["code"])),
+        choice_filter(request, "class", "Class", options(choices.classes, wanted.text("class"), CLASSES)),
+        choice_filter(request, "source", "Source", options(choices.sources, wanted.text("source"))),
+        choice_filter(request, "code", "Code", options(choices.codes, wanted.text("code"))),
     ]
     if state == "resolved":
         found.append(choice_filter(request, "reason", "Why", [("", "any"), *REASONS.items()]))
     given = [("run", "Run"), ("key", "Trace key"), ("cause", "Root cause"), ("unit", "Unit")]
     given += [("reason", "Why")] if state == "all" else []
     found += [
-        choice_filter(request, name, label, [("", "any"), (wanted[name], shown(name, wanted[name]))])
+        choice_filter(request, name, label, [("", "any"), (wanted.text(name), shown(name, wanted.text(name)))])
         for name, label in given
-        if wanted[name]
+        if wanted.text(name)
     ]
     return found
 
