@@ -4,18 +4,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
+from apps.errors.models import Error
 from tests.browser.driver import Driver
+from tests.console.scenes import make_scene, start_work
+from tests.factories import make_account
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 THEMES = ("light", "dark")
 SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/"]
-PAGES = [
-    "/",
+PAGES = [  # `{flow}`, `{run}`, `{step}` and `{error}` are ids of the scene
+    "/dashboard/completed/",
+    "/dashboard/completed/?range=24h&sort=flow&flow=nothing",
+    "/dashboard/running/",
+    "/integrations/",
+    "/integrations/?view=list",
+    "/integrations/birds/flows/",
+    "/integrations/birds/dashboard/completed/",
+    "/integrations/birds/dashboard/running/",
+    "/connections/",
     "/design/",
     "/design/?toast",
 ]
+PAGES_BEFORE_THE_FIRST_FLOW = ["/dashboard/completed/?first", "/integrations/?first", "/connections/?first"]
 
 
 def problems_of(driver: Driver, path: str, folder: Path | None) -> list[str]:
@@ -34,4 +47,22 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
     signed_in: Driver, settings: Any, shot_folder: Path | None, path: str
 ) -> None:
     settings.DEBUG = True  # the page /design/ exists only then
+    scene = make_scene(get_user_model().objects.get(username="mara"))
+    run = start_work(scene)
+    error = Error.objects.of(scene.account).latest("pk")
+    address = path.format(flow=scene.strikes.pk, run=run.pk, step=error.step_id, error=error.pk)
+    assert problems_of(signed_in, address, shot_folder) == []
+
+
+@pytest.mark.parametrize("path", PAGES_BEFORE_THE_FIRST_FLOW)
+def test_an_empty_page_is_accessible_fits_and_obeys_the_policy(
+    signed_in: Driver, shot_folder: Path | None, path: str
+) -> None:
+    make_account(owner=get_user_model().objects.get(username="mara"))
     assert problems_of(signed_in, path, shot_folder) == []
+
+
+def test_the_page_for_a_user_without_an_account_is_accessible_fits_and_obeys_the_policy(
+    signed_in: Driver, shot_folder: Path | None
+) -> None:
+    assert problems_of(signed_in, "/", shot_folder) == []

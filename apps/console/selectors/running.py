@@ -44,6 +44,12 @@ class Work:
         return self.records / max(self.elapsed.total_seconds(), 1.0)
 
     @property
+    def worker(self) -> str:
+        """The process number of the worker, short enough for a column; the machine stands before it in the lease."""
+        parts = self.run.lease_owner.split(":")
+        return parts[1] if len(parts) > 1 else parts[0]
+
+    @property
     def pages_total(self) -> int:
         """At least 1, for the progress bar."""
         return max(self.run.pages_fetched, self.run.pages_done, 1)
