@@ -25,6 +25,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         ("WORKERS", "many", "WORKERS is 'many': it has to be a number, 1 or more."),
         ("WORKERS", "0", "WORKERS is '0': it has to be a number, 1 or more."),
         ("LEASE_SECONDS", "nan", "LEASE_SECONDS is 'nan': it has to be a number, 1 or more."),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'LOUD': DEBUG, INFO, WARNING, ERROR or CRITICAL."),
         ("DATABASE_URL", "flowmend", "DATABASE_URL is no address of a database"),
         ("DATABASE_URL", "mysql://somewhere/flowmend", "DATABASE_URL names a database that Flowmend does not run on"),
         ("DEBUG", "0", "DEBUG is 0, but these settings are still a newcomer's: (1) SECRET_KEY"),
