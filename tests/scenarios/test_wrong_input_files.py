@@ -77,7 +77,7 @@ def test_a_connection_to_a_folder_that_does_not_exist_fails_the_run_and_names_it
         ("a.json", b"[]"),
         ("a.jsonl", b""),
         ("a.jsonl", b"\n\n"),
-        ("a.csv.gz", gzip.compress(b"")),
+        ("a.csv.gz", gzip.compress(b"", mtime=0)),
     ],
 )
 def test_a_file_without_a_record_makes_an_empty_run(sqlite_scene, name, content):
