@@ -283,21 +283,22 @@ def enter(walk: Walk, page: Page) -> list[Item]:
     export = walk.plan.export
     result = walk.result
     for row in page.malformed:
-        entry = FailedRecord(Item(row.ordinal, {}), 0, row.bad.failure, 0, {}, raw=row.bad.raw, place=row.bad.place)
+        item = Item(row.ordinal, {})
+        item.error = row.error
+        entry = FailedRecord(item, 0, row.bad.failure, 0, {}, raw=row.bad.raw, place=row.bad.place)
         result.tally(0).failed.append(entry)
     result.failed += len(page.malformed)
-    if not page.items or page.items[0].at != 0:
-        return page.items  # the rest of a page, or a retry: its records have left the export behind them
-    passed = page.items
+    passed = [item for item in page.items if item.at == 0]
+    further = [item for item in page.items if item.at > 0]  # the rest of a page, or a retry
     if export.output_filter is not None:
         passed, dropped = split(walk, export, passed, export.output_filter, ErrorSource.OUTPUT_FILTER)
         walk.ignore(export, dropped)
     result.tally(0).succeeded.extend(passed)
     if export.next == END:
-        return []
+        return further
     for item in passed:
         item.at = export.next
-    return passed
+    return passed + further
 
 
 def merge(entrance: PageResult, walked: PageResult, carried: Carried) -> PageResult:
@@ -325,15 +326,16 @@ def settle(result: PageResult, items: list[Item], copies: list[Item], *, shares_
     if shares_fates:
         items = share_fates([*items, *copies])
     waiting = {item.ordinal for item in result.rest}
-    for item in items:
-        if item.ordinal in waiting:
-            continue
+    malformed = [entry.item for entry in result.tally(0).failed if entry.raw is not None]
+    ended = [item for item in items if item.ordinal not in waiting] if waiting else items
+    for item in ended:
         if item.failed:
             result.failed += 1
         elif item.taken:
             result.success += 1
         else:
             result.ignored += 1
+    result.ended = [*ended, *malformed]
     result.busy_s = sum(tally.busy_s for tally in result.tallies.values())
 
 

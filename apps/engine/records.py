@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -24,7 +25,9 @@ class Item:
 
     `at` is the index of the node it stands before, `record` what it is there. `first_write` names the node (and the
     record at its input) from which a retry must start once that write is undone. `alone` items leave the flow after
-    their node: what comes after it was done before. `origin` is the record as exported, or its hash.
+    their node: what comes after it was done before. `origin` is the record as exported, or its hash. A retry carries
+    the id of its `error`, that error's place in the `order` of passes, and its `root`: the run that first exported
+    the record, and its ordinal there.
     """
 
     __slots__ = (
@@ -32,13 +35,16 @@ class Item:
         "alone",
         "at",
         "attempt",
+        "error",
         "failed",
         "first_write",
         "generation",
         "key",
+        "order",
         "ordinal",
         "origin",
         "record",
+        "root",
         "taken",
     )
 
@@ -54,12 +60,15 @@ class Item:
         self.taken = False
         self.alone = False
         self.first_write: tuple[int, Record] | None = None
+        self.error: int | None = None
+        self.order: int | None = None
+        self.root: tuple[int, int] | None = None
         self._hash: int | None = None
 
     def copy(self) -> "Item":
         twin = Item(self.ordinal, self.record, self.key, self.at)
         twin.attempt, twin.generation, twin.alone = self.attempt, self.generation, self.alone
-        twin.origin = self.origin
+        twin.origin, twin.error, twin.order, twin.root = self.origin, self.error, self.order, self.root
         twin.failed, twin.taken, twin.first_write = self.failed, self.taken, self.first_write
         return twin
 
@@ -113,10 +122,11 @@ def _lenient_json(value: Any, sort: bool) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A row that is no record, with the ordinal it takes in the run."""
+    """A row that is no record, with the ordinal it takes in the run, or the error whose retry it is."""
 
     ordinal: int
     bad: BadRecord
+    error: int | None = None
 
 
 @dataclass(slots=True)
@@ -149,42 +159,52 @@ def number_records(
     return items, malformed
 
 
+PLAIN = (
+    "ordinal",
+    "at",
+    "attempt",
+    "generation",
+    "failed",
+    "taken",
+    "alone",
+    "key",
+    "record",
+    "error",
+    "order",
+    "root",
+)
+"""What a stored item keeps as it is; `first_write` and the hash of `origin` follow."""
+_plain_of = attrgetter(*PLAIN)
+
+
 def pack(items: list[Item], malformed: list[Malformed]) -> bytes:
     """Items as one compressed row of bytes (JSON, zlib level 1)."""
-    rows = [
-        [
-            i.ordinal,
-            i.at,
-            i.attempt,
-            i.generation,
-            i.failed,
-            i.taken,
-            i.alone,
-            i.key,
-            i.record,
-            i.first_write,
-            _origin(i),
-        ]
-        for i in items
-    ]
-    bad = [[m.ordinal, m.bad.raw.hex(), m.bad.place, _failure_row(m.bad.failure)] for m in malformed]
+    rows = [[*_plain_of(item), item.first_write, _origin(item)] for item in items]
+    bad = [[m.ordinal, m.bad.raw.hex(), m.bad.place, _failure_row(m.bad.failure), m.error] for m in malformed]
     return zlib.compress(to_json([rows, bad]), 1)
 
 
 def unpack(payload: bytes) -> tuple[list[Item], list[Malformed]]:
     """The inverse of `pack`."""
     rows, bad = loads(zlib.decompress(payload))
-    malformed = [Malformed(o, BadRecord(bytes.fromhex(raw), place, Failure(*row))) for o, raw, place, row in bad]
-    return [_item(row) for row in rows], malformed
+    return [_item(row) for row in rows], [_malformed(*row) for row in bad]
 
 
 def _item(row: list[Any]) -> Item:
-    item = Item(row[0], row[8], row[7], row[1])
-    item.attempt, item.generation, item.failed, item.taken, item.alone = row[2:7]
-    item.first_write = tuple(row[9]) if row[9] else None
-    if row[10] is not None:
-        item.origin = row[10]
+    *plain, first_write, origin = row
+    values = dict(zip(PLAIN, plain, strict=True))
+    item = Item(values["ordinal"], values["record"], values["key"], values["at"])
+    item.attempt, item.generation, item.alone = values["attempt"], values["generation"], values["alone"]
+    item.failed, item.taken, item.error, item.order = (values[n] for n in ("failed", "taken", "error", "order"))
+    item.first_write = tuple(first_write) if first_write else None
+    item.root = tuple(values["root"]) if values["root"] else None
+    if origin is not None:
+        item.origin = origin
     return item
+
+
+def _malformed(ordinal: int, raw: str, place: str, failure: list[Any], error: int | None) -> Malformed:
+    return Malformed(ordinal, BadRecord(bytes.fromhex(raw), place, Failure(*failure)), error)
 
 
 def _origin(item: Item) -> int | None:

@@ -65,7 +65,7 @@ class PageResult:
     """The outcome of one delivered part of a page.
 
     `success + ignored + failed + rolled_back` is the number of records that came to their end; those in `rest` did not.
-    `stopped_by` is the failure after which no further page may start.
+    `ended` are those that did, one item each. `stopped_by` is the failure after which no further page may start.
     """
 
     tallies: dict[int, Tally] = field(default_factory=dict)
@@ -73,6 +73,7 @@ class PageResult:
     wait: Wait | None = None
     stopped_by: FailedRecord | None = None
     log: list[LogLine] = field(default_factory=list)
+    ended: list[Item] = field(default_factory=list)
     success: int = 0
     ignored: int = 0
     failed: int = 0

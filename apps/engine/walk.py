@@ -66,8 +66,10 @@ class Walk:
 
     # --- moving ----------------------------------------------------------------------------------------------------
     def place(self, items: Sequence[Item]) -> None:
+        """Put each item before its node; those that stand at the end are not delivered."""
         for item in items:
-            self.inbox[item.at].append(item)
+            if item.at != END:
+                self.inbox[item.at].append(item)
 
     def run(self, steps: "Steps") -> None:
         """Let every item walk to its end, node by node; what may not start any more is parked before its node."""
@@ -196,7 +198,8 @@ def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:
     """
 
     def key_of(node: Node, item: Item) -> str:
-        text = f"{account}:{node.key}:{root_run}:{item.ordinal}:{item.key_hash}:{item.generation}"
+        run, ordinal = item.root or (root_run, item.ordinal)
+        text = f"{account}:{node.key}:{run}:{ordinal}:{item.key_hash}:{item.generation}"
         return sha256(text.encode()).hexdigest()
 
     return key_of

@@ -27,7 +27,7 @@ from apps.flows.services import note_outage, note_success
 from apps.runs.models import Intent, IntentState, LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.services import RunRefused, end_run, outcome_of, start_run
-from apps.runs.statuses import PageState, RunOutcome, RunStatus, Trigger
+from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 SOURCE_WAITS_S = (5, 10, 20, 40, 60)
 """How long a run waits each time its export cannot be reached, before its window fails."""
@@ -359,6 +359,8 @@ class RunJournal:
             paths=[node.path or node.name for node in self.plan.nodes],
             is_auto_resolving=flow.auto_resolve,
             page_seq=page_seq,
+            is_auto_retry=run.kind == RunKind.AUTO_RETRY,
+            member=run.started_by_id,
         )
 
 

@@ -1,0 +1,130 @@
+"""Auto-resolve: what the passes of a page say about the stored errors of their keys, and about each other.
+
+One look-up of watched keys for the whole page; nothing is asked while a flow has none.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db import connection
+
+from apps.core.bulk import in_array
+from apps.engine.records import Item, key_hash
+from apps.engine.result import PageResult
+from apps.errors.facts import Book, NewError, Watched
+from apps.errors.states import ErrorState, Passed, Reason
+
+
+def watched_errors(book: Book, result: PageResult) -> list[Watched]:
+    """The stored errors of this flow whose key went by in this page; one look-up, one parameter for all keys."""
+    hashes = {item.key_hash for item in _items(result)}
+    hashes |= {key_hash(entry.key) for entry in result.failures() if entry.key}
+    hashes.discard(None)
+    if not hashes:
+        return []
+    condition, params = in_array("key_hash", [h for h in hashes if h is not None])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, step_id, run_id, cause_id, state, retry_run_id, passed_run_id, in_doubt, key_hash, "  # noqa: S608
+            "payload_hash, pass_order, collision_no FROM error WHERE flow_id = %s AND key_hash IS NOT NULL "
+            f"AND (state = 'open' OR passed_run_id IS NULL) AND {condition} ORDER BY id",
+            [book.flow, *params],
+        )
+        return [
+            Watched(
+                r[0], r[1], r[2], r[3], r[4] == ErrorState.OPEN, r[5] is not None, r[6] is not None, bool(r[7]), *r[8:]
+            )
+            for r in cursor.fetchall()
+        ]
+
+
+def _items(result: PageResult) -> Iterable[Item]:
+    for tally in result.tallies.values():
+        yield from tally.succeeded
+        yield from tally.ignored
+
+
+def judge(book: Book, result: PageResult, watched: list[Watched]) -> None:
+    """What the passes of this page say about each watched error."""
+    wanted: set[int | None] = {old.key_hash for old in watched}
+    visits, ended = _visits(book, result, wanted), _ended_elsewhere(result, wanted)
+    for old in watched:
+        passes = visits.get((old.step, old.key_hash)) or [
+            (item, Passed.IGNORED) for item in ended.get(old.key_hash, [])
+        ]
+        for item, outcome in passes:
+            _judge_pass(book, old, item, outcome)
+
+
+def _judge_pass(book: Book, old: Watched, item: Item, outcome: str) -> None:
+    order = book.order_of(item)
+    if order <= old.pass_order or (old.run == book.run and old.payload_hash != item.payload_hash):
+        return
+    old.passed, old.passed_order = outcome, order
+    if old.is_open and not old.is_retrying and outcome != Passed.ERROR:
+        old.reason = Reason.SUCCEEDED if outcome == Passed.SUCCESS else Reason.IGNORED
+
+
+def _visits(
+    book: Book, result: PageResult, wanted: set[int | None]
+) -> dict[tuple[int, int | None], list[tuple[Item, str]]]:
+    """(step id, key hash) -> the visits of that key, in the order of the records."""
+    found: dict[tuple[int, int | None], list[tuple[Item, str]]] = defaultdict(list)
+    for node, tally in result.tallies.items():
+        groups = (
+            (Passed.SUCCESS, tally.succeeded),
+            (Passed.IGNORED, tally.ignored),
+            (Passed.ERROR, [entry.item for entry in tally.failed if not entry.is_handled]),
+        )
+        for outcome, items in groups:
+            for item in items:
+                if item.key_hash in wanted:
+                    found[book.steps[node], item.key_hash].append((item, outcome))
+    for visits in found.values():
+        visits.sort(key=lambda visit: visit[0].ordinal)
+    return found
+
+
+def _ended_elsewhere(result: PageResult, wanted: set[int | None]) -> dict[int | None, list[Item]]:
+    """Records that came to their end without a failure: a step that they never reached has no more use for them."""
+    unfinished = {item.ordinal for item in result.rest}
+    unfinished |= {item.ordinal for tally in result.tallies.values() for item in tally.rolled_back}
+    found: dict[int | None, dict[int, Item]] = defaultdict(dict)
+    for item in _items(result):
+        if item.key_hash in wanted and not item.failed and item.ordinal not in unfinished:
+            found[item.key_hash][item.ordinal] = item
+    return {hashed: [items[o] for o in sorted(items)] for hashed, items in found.items()}
+
+
+def match_new(book: Book, new: list[NewError], watched: list[Watched]) -> None:
+    """Set each new error against the open ones of its key: the newer supersedes, other payloads of one run collide."""
+    standing: dict[tuple[int, int], list[Watched | NewError]] = defaultdict(list)
+    for old in watched:
+        if old.is_open and not (old.reason and not old.is_retrying):
+            standing[old.step, old.key_hash].append(old)
+    for error in sorted(new, key=lambda e: e.order):
+        if error.key_hash is None or not error.is_open:
+            continue
+        rivals = standing[book.steps[error.node], error.key_hash]
+        if book.is_auto_resolving:
+            rivals[:] = [rival for rival in rivals if not _supersedes(book, error, rival)]
+        if error.is_open:
+            error.collision_no = 1 + max((r.collision_no for r in rivals), default=-1)
+            rivals.append(error)
+
+
+def _supersedes(book: Book, error: NewError, rival: "Watched | NewError") -> bool:
+    """Let the later of two open errors of one key resolve the earlier; True: the rival is resolved."""
+    if isinstance(rival, Watched):
+        rival_order, is_same_run = rival.pass_order, rival.run == book.run
+    else:
+        rival_order, is_same_run = rival.order, True
+    if is_same_run and rival.payload_hash != error.payload_hash:
+        return False  # a collision: two records of one run carry the same trace key
+    if rival_order > error.order:
+        error.reason, error.resolved_error = Reason.SUPERSEDED, rival.id
+        return False
+    if isinstance(rival, Watched) and rival.is_retrying:
+        return False  # its retry will find that a newer pass went before
+    rival.reason, rival.resolved_error = Reason.SUPERSEDED, error.id
+    return True

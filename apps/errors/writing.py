@@ -1,0 +1,232 @@
+"""The rows of a page's booking: new errors with cause, retry data, search text and capture; resolves; open counts."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from apps.core.bulk import add_up, insert_rows, reserve_ids, set_rows, shift_rows
+from apps.core.text import short, storable, storable_value
+from apps.engine.records import to_json
+from apps.errors.facts import Book, Booked, NewError, Watched
+from apps.errors.fingerprint import VERSION
+from apps.errors.models import Cause, CauseBucket, Error, RetryData, StepState
+from apps.errors.retried import Retried
+from apps.errors.schedule import next_attempt
+from apps.errors.search import write_texts
+from apps.errors.states import CauseState, ErrorState, ErrorUnit, Passed, Reason
+from apps.runs.models import Capture
+
+HALF_HOUR_S = 1800
+
+
+def write_resolved(book: Book, watched: list[Watched], booked: Booked) -> None:
+    resolved = [old for old in watched if old.reason]
+    for old in resolved:
+        if not old.passed:
+            old.passed, old.passed_order = Passed.ERROR, old.pass_order
+        booked.auto_resolved[old.run, old.step] += 1
+        booked.open_errors[old.run, old.step] -= 1
+    set_rows(
+        Error,
+        ["state", "reason", "resolved_at", "resolved_run", "resolved_error", "next_attempt_at"],
+        [(o.id, ErrorState.RESOLVED, o.reason, book.now, book.run, o.resolved_error, None) for o in resolved],
+    )
+    set_rows(
+        Error,
+        ["passed_run", "passed_outcome", "passed_order"],
+        [(o.id, book.run, o.passed, o.passed_order) for o in watched if o.passed],
+    )
+    gone = Counter(old.cause for old in resolved)
+    shift_rows(Cause, ["open_errors"], [(cause, -count) for cause, count in gone.items()])
+
+
+def write_new(book: Book, new: list[NewError], booked: Booked) -> None:
+    """Write new errors and what belongs to them, and count them for the run and its steps."""
+    if not new:
+        return
+    causes = write_causes(book, new)
+    captures = _write_captures(book, new)
+    insert_rows(Error, ERROR_FIELDS, [_error_row(book, e, causes, captures) for e in new])
+    insert_rows(RetryData, RETRY_FIELDS, [_retry_row(book, e) for e in new])
+    write_texts(book.account, [(e.id, f"{e.message} {e.key}") for e in new])
+    for error in new:
+        step = book.steps[error.node]
+        booked.by_step[step] += error.unit == ErrorUnit.RECORD
+        booked.units_by_step[step] += error.unit != ErrorUnit.RECORD
+        booked.open_errors[book.run, step] += error.is_open
+        booked.auto_resolved[book.run, step] += error.reason == Reason.SUPERSEDED
+
+
+def write_causes(book: Book, new: list[NewError]) -> dict[tuple[int, str], int]:
+    """Begin or add to the causes; returns (step id, fingerprint) -> cause id."""
+    totals: Counter[tuple[int, str]] = Counter()
+    opens: Counter[tuple[int, str]] = Counter()
+    samples: dict[tuple[int, str], NewError] = {}
+    for error in new:
+        name = (book.steps[error.node], error.fingerprint)
+        samples.setdefault(name, error)
+        totals[name] += 1
+        opens[name] += error.is_open
+    add_up(
+        Cause,
+        ["step", "version", "fingerprint"],
+        ["open_errors", "total_errors"],
+        [
+            (step, VERSION, mark, *_cause_facts(book, samples[step, mark]), opens[step, mark], totals[step, mark])
+            for step, mark in samples
+        ],
+        fixed=[
+            "account",
+            "flow",
+            "source",
+            "code",
+            "pattern",
+            "classification",
+            "state",
+            "sample_error",
+            "first_seen_at",
+        ],
+        latest=["last_seen_at"],
+    )
+    rows = (
+        Cause.objects.of(book.account)
+        .filter(
+            step_id__in={step for step, _ in samples}, version=VERSION, fingerprint__in={mark for _, mark in samples}
+        )
+        .values_list("step_id", "fingerprint", "id")
+    )
+    ids = {(step, mark): key for step, mark, key in rows}
+    slot = int(book.now.timestamp()) // HALF_HOUR_S
+    counted = [(ids[name], slot, book.account, count) for name, count in totals.items()]
+    add_up(CauseBucket, ["cause", "slot"], ["errors"], counted, fixed=["account"])
+    return ids
+
+
+def _cause_facts(book: Book, error: NewError) -> tuple[Any, ...]:
+    failure = error.entry.failure
+    code = short(storable(failure.code)[0], 128)
+    return (
+        book.account,
+        book.flow,
+        failure.source,
+        code,
+        error.pattern,
+        error.classification,
+        CauseState.NEW,
+        error.id,
+        book.now,
+        book.now,
+    )
+
+
+def _write_captures(book: Book, new: list[NewError]) -> dict[int, int]:
+    """Error id -> the id of its captured request and answer."""
+    captured = [e for e in new if e.entry.failure.capture is not None]
+    ids = dict(zip([e.id for e in captured], reserve_ids(Capture, len(captured)), strict=True))
+    rows = []
+    for error in captured:
+        capture = error.entry.failure.capture
+        assert capture is not None
+        status = "" if capture.status is None else str(capture.status)
+        bodies = [storable_value(part)[0] for part in (capture.request, capture.response)]
+        step = book.steps[error.node]
+        rows.append(
+            (ids[error.id], book.account, book.run, step, capture.sent_at, capture.ms, capture.method, status, *bodies)
+        )
+    insert_rows(Capture, CAPTURE_FIELDS, rows)
+    return ids
+
+
+ERROR_FIELDS = [
+    "id", "account", "flow", "step", "run", "page_seq", "cause", "unit", "state", "in_doubt", "retry_failed",
+    "previous_error", "source_step_path", "key", "key_hash", "payload_hash", "collision_no", "ordinal", "pass_order",
+    "message", "effects", "capture", "occurred_at", "attempts", "next_attempt_at", "resolved_at", "reason",
+    "resolved_run", "resolved_error", "passed_outcome", "has_notes", "keep",
+]  # fmt: skip
+RETRY_FIELDS = [
+    "error", "account", "from_step", "record", "window", "root_run", "origin_ordinal", "occurrence", "generation",
+    "version",
+]  # fmt: skip
+CAPTURE_FIELDS = ["id", "account", "run", "step", "sent_at", "ms", "method", "status", "request", "response"]
+
+
+def _error_row(
+    book: Book, e: NewError, causes: dict[tuple[int, str], int], captures: dict[int, int]
+) -> tuple[Any, ...]:
+    step, item = book.steps[e.node], e.entry.item
+    return (
+        e.id, book.account, book.flow, step, book.run, book.page_seq, causes[step, e.fingerprint], e.unit,
+        ErrorState.OPEN if e.is_open else ErrorState.RESOLVED, e.entry.failure.unknown, item.error is not None,
+        item.error, book.paths[e.node], e.key, e.key_hash, e.payload_hash, e.collision_no,
+        item.ordinal if e.unit == ErrorUnit.RECORD else None, e.order,
+        e.message, _effects(e), captures.get(e.id), book.now, item.attempt, _first_attempt(book, e),
+        None if e.is_open else book.now, e.reason,
+        None if e.is_open else book.run, e.resolved_error, "", False, False,
+    )  # fmt: skip
+
+
+def _first_attempt(book: Book, error: NewError) -> datetime | None:
+    """When Flowmend tries by itself, if it does: records that failed for a passing reason, never one in doubt."""
+    failure = error.entry.failure
+    if not error.is_open or not book.is_auto_resolving or failure.unknown or error.unit != ErrorUnit.RECORD:
+        return None
+    return next_attempt(error.classification, book.now, 0, now=book.now, retry_after_s=failure.retry_after_s)
+
+
+def _effects(error: NewError) -> dict[str, Any]:
+    """What else is to be said about the failure: the field, the place in the source, the connector's own trace."""
+    failure = error.entry.failure
+    facts = {"field": failure.field, "place": error.entry.place, "trace": failure.trace}
+    return {name: storable(str(value))[0] for name, value in facts.items() if value}
+
+
+def _retry_row(book: Book, error: NewError) -> tuple[Any, ...]:
+    entry = error.entry
+    record = None if error.unit != ErrorUnit.RECORD else (entry.raw if entry.raw is not None else to_json(entry.record))
+    window = dict(error.window) if error.window is not None else None
+    root, ordinal = entry.item.root or (book.root_run, entry.item.ordinal)
+    start = book.steps[entry.start]
+    generation = entry.item.generation + (not entry.failure.unknown)  # a definite failure ends the key of this send
+    origin = ordinal if error.unit == ErrorUnit.RECORD else None
+    return (error.id, book.account, start, record, window, root, origin, 0, generation, 1)
+
+
+def write_states(book: Book, new: list[NewError], watched: list[Watched], retried: list[Retried]) -> None:
+    """Keep the open counts of each step, and how many errors a pass of their key could still change."""
+    opened: Counter[int] = Counter()
+    units: Counter[int] = Counter()
+    doubts: Counter[int] = Counter()
+    watching: Counter[int] = Counter()
+    for error in new:
+        step = book.steps[error.node]
+        opened[step] += error.is_open
+        units[step] += error.is_open and error.unit != ErrorUnit.RECORD
+        doubts[step] += error.is_open and error.entry.failure.unknown
+        watching[step] += error.key_hash is not None
+    by_retry = {r.id for r in retried if r.is_resolved}
+    for old in watched:
+        opened[old.step] -= bool(old.reason)
+        doubts[old.step] -= bool(old.reason) and old.is_in_doubt
+        still_open = old.is_open and not old.reason and old.id not in by_retry
+        watching[old.step] -= not still_open and (old.is_passed or bool(old.passed))
+    known = {old.id for old in watched}
+    for error_retried in retried:
+        opened[error_retried.step] += not error_retried.is_resolved
+        doubts[error_retried.step] += not error_retried.is_resolved and error_retried.is_in_doubt
+        leaves = error_retried.is_resolved and error_retried.has_key and bool(error_retried.passed)
+        watching[error_retried.step] -= leaves and error_retried.id not in known
+    failed = {book.steps[error.node] for error in new}
+    touched = {old.step for old in watched if old.reason or old.passed} | {r.step for r in retried}
+    rows = [
+        (step, book.account, book.flow, book.integration, book.now if step in failed else None,
+         opened[step], units[step], doubts[step], watching[step])
+        for step in failed | touched
+    ]  # fmt: skip
+    add_up(
+        StepState,
+        ["step"],
+        ["open_errors", "open_units", "in_doubt", "watched_keys"],
+        rows,
+        fixed=["account", "flow", "integration"],
+        latest=["last_error_at"],
+    )
