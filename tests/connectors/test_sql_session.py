@@ -183,6 +183,27 @@ def test_a_connection_that_died_while_idle_is_replaced_when_a_page_begins(postgr
     assert ids(postgresql_target) == [1, 2]
 
 
+@pytest.mark.parametrize("may_create_functions", [True, False])
+def test_the_server_ends_a_transaction_that_a_dead_worker_left_behind(
+    postgresql_target: SqlPlace, may_create_functions: bool
+) -> None:
+    postgresql_target.make_strikes()
+    connector = postgresql_target.connector()
+    link = connector._database.link  # type: ignore[attr-defined]
+    link.execute("SET idle_in_transaction_session_timeout = 200")
+    link.may_create_functions = may_create_functions
+    connector.session().begin()
+    put(connector, 1)
+    backend = link.connection().info.backend_pid
+    for _ in range(100):
+        if not postgresql_target.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {backend}"):
+            break
+        time.sleep(0.05)
+    with pytest.raises(Outage):
+        connector.session().commit()
+    connector.session().rollback()
+
+
 @contextmanager
 def locked_row(place: SqlPlace, number: int) -> Iterator[None]:
     other = place.open_admin()

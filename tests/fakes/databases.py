@@ -91,6 +91,7 @@ class SqlPlace:
             self._admin.close()
         if self.is_postgresql:
             with psycopg.connect(**SERVER, autocommit=True) as admin:
+                admin.execute("SET lock_timeout = '5s'")
                 admin.execute(f"DROP SCHEMA {self.schema} CASCADE")
 
 

@@ -50,6 +50,8 @@ class Pipeline:
                 for chunk, start, end in zip(call.chunks, call.starts, ends, strict=True)
             ]
         self._write_units(units, outcome, stop)
+        # after a pipeline the server does not start its idle-in-transaction clock; after any other statement it does
+        self.link.execute("SELECT 1")
 
     def _unit(self, row: Row) -> Unit:
         encoded = encode_row(row)

@@ -79,11 +79,10 @@ class PostgresqlWriter:
     def _call(self, name: str, call: Call) -> list[tuple[int, str, str, str, str]]:
         starts = "{" + ",".join(map(str, call.starts)) + "}"
         sql = f'SELECT * FROM pg_temp."{name}"($1, $2::integer[])'  # noqa: S608
-        with self.link.speaking() as connection, connection.pipeline():
-            connection.execute(b"SAVEPOINT fm_write")
-            cursor = connection.execute(sql.encode(), [Texts(call.chunks), starts])
-            connection.execute(b"RELEASE SAVEPOINT fm_write")
-        return cursor.fetchall()
+        self.link.execute("SAVEPOINT fm_write")
+        answers = self.link.execute(sql, [Texts(call.chunks), starts]).fetchall()
+        self.link.execute("RELEASE SAVEPOINT fm_write")
+        return answers
 
     def _failure(
         self, job: Job, row: Row, columns: dict[str, Column], code: str, message: str, detail: str, column: str
