@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from apps.errors.models import Error
 from tests.browser.driver import Driver
 from tests.console.scenes import make_scene, start_work
+from tests.console.screens import furnish
 from tests.factories import make_account
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -25,6 +26,21 @@ PAGES = [  # `{flow}`, `{run}`, `{step}` and `{error}` are ids of the scene
     "/integrations/birds/dashboard/completed/",
     "/integrations/birds/dashboard/running/",
     "/connections/",
+    "/flows/{flow}/",
+    "/flows/{flow}/history/?open={run}",
+    "/flows/{flow}/history/?range=1h&status=canceled&empty=hide",
+    "/flows/{flow}/definition/",
+    "/flows/{flow}/errors/?class=missing",
+    "/flows/{flow}/steps/{step}/errors/open/",
+    "/flows/{flow}/steps/{step}/errors/resolved/",
+    "/flows/{flow}/steps/{step}/errors/{error}/",
+    "/flows/{flow}/steps/{step}/errors/{error}/data/",
+    "/flows/{flow}/steps/{step}/errors/{error}/response/",
+    "/flows/{flow}/steps/{step}/errors/{error}/history/",
+    "/runs/{run}/",
+    "/runs/{run}/log/",
+    "/errors/",
+    "/errors/?q=nothing&state=all&step={step}",
     "/design/",
     "/design/?toast",
 ]
@@ -50,6 +66,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
     scene = make_scene(get_user_model().objects.get(username="mara"))
     run = start_work(scene)
     error = Error.objects.of(scene.account).latest("pk")
+    furnish(run, error)
     address = path.format(flow=scene.strikes.pk, run=run.pk, step=error.step_id, error=error.pk)
     assert problems_of(signed_in, address, shot_folder) == []
 

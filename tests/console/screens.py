@@ -11,8 +11,8 @@ from apps.accounts.models import Account
 from apps.engine.records import key_hash
 from apps.errors.models import Error
 from apps.flows.models import Flow, Revision, Step
-from apps.runs.models import FlowState, LogLevel, Run, RunLog
-from tests.factories import make_error, make_flow, make_integration, make_run, make_step_run, step_of
+from apps.runs.models import Capture, FlowState, LogLevel, Run, RunLog, StepRun
+from tests.factories import make_error, make_flow, make_integration, make_retry_data, make_run, make_step_run, step_of
 
 DEFINITION = """flow: orders
 integration: shop
@@ -90,6 +90,21 @@ def log_line(run: Run, text: str, **fields: Any) -> RunLog:
     values = {"level": LogLevel.INFO, **fields}
     line: RunLog = RunLog.unscoped.create(account_id=run.account_id, run=run, text=text, **values)
     return line
+
+
+def furnish(run: Run, error: Error) -> None:
+    """What a page can show beside bare rows: a record, a captured request, lines of a log, counts of the steps."""
+    record = b'{"id":"A-1","altitude":"high","place":{"iata":"BAD","names":["Barksdale",null,1.50]}}'
+    make_retry_data(error, record)
+    capture = Capture.unscoped.create(
+        account_id=run.account_id, run=run, step_id=error.step_id, ms=412, method="POST", status="400",
+        request={"url": "/strikes", "headers": {"Authorization": "***"}}, response={"body": "no such airport"},
+    )  # fmt: skip
+    effects = {"field": "place.iata", "place": "line 17", "trace": "Refused\n  at the gate"}
+    Error.unscoped.filter(pk=error.pk).update(capture=capture, effects=effects)
+    log_line(run, "Page 1 saved: 500 records: 480 success, 18 ignored, 2 failed", page_seq=0)
+    log_line(run, "The airport is slow", level=LogLevel.WARNING, step_id=error.step_id, page_seq=0)
+    StepRun.unscoped.filter(run=run).update(came_in=500, success=480, errors=2, open_errors=2, empty_fields={"size": 3})
 
 
 def runs_under_way(flow: Flow, run: Run) -> None:

@@ -71,9 +71,24 @@ def test_a_step_without_errors_says_why_and_what_next(page: Client, step: Step) 
 
 @pytest.mark.parametrize(
     "query",
-    "q=price|q=PRICE+zero|q=code:23514|q=key:A-1|q=run:r-{run}|q=price+key:A-1+run:{run}|class=value|code=23514|"
-    "source=application|key=A-1|run={run}|run=r-{run}|cause={cause}|range=1h|unit=record|"
-    "from=2026-03-02T11:00&to=2026-03-02T12:30".split("|"),
+    [
+        "q=price",
+        "q=PRICE+zero",
+        "q=code:23514",
+        "q=key:A-1",
+        "q=run:r-{run}",
+        "q=price+key:A-1+run:{run}",
+        "class=value",
+        "code=23514",
+        "source=application",
+        "key=A-1",
+        "run={run}",
+        "run=r-{run}",
+        "cause={cause}",
+        "range=1h",
+        "unit=record",
+        "from=2026-03-02T11:00&to=2026-03-02T12:30",
+    ],
 )
 def test_each_filter_of_the_address_finds_its_errors_and_no_others(
     page: Client, step: Step, noon: datetime, query: str
@@ -295,6 +310,12 @@ def test_a_place_that_is_not_there_has_no_errors(page: Client, step: Step, query
     html = html_of(page, f"/errors/?{query}")
     assert shown(html, error) == [False]
     assert "Clear filters" in html
+
+
+def test_a_step_without_open_errors_can_still_be_seen_and_taken_away_as_a_filter(page: Client, step: Step) -> None:
+    html = html_of(page, f"/errors/?step={step.pk}&state=all")
+    assert "Step: this one" in text_of(html)
+    assert 'href="/errors/?state=all">any</a>' in html
 
 
 def test_a_member_of_one_integration_sees_only_its_errors(account: Account, step: Step) -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 
 from apps.accounts.models import Account
 from apps.console.json_view import code_view
+from apps.console.selectors import errors as selectors
 from apps.errors.models import Cause, Error, RetryItem
 from apps.flows.models import Flow, Step
 from apps.runs.models import Capture
@@ -189,6 +190,19 @@ def test_the_list_beside_keeps_its_filters_and_closing_leads_back_to_it(page: Cl
     assert path_of(other) not in html
     assert 'errors/open/?code=X" aria-label="Close details (Esc)"' in html
     assert f'href="{path_of(errors[0])}?code=X" aria-label="Next error in the list"' in html
+
+
+def test_the_list_beside_begins_with_an_error_that_is_not_on_its_first_page(
+    page: Client, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "PAGE_SIZE", 2)
+    run, cause = make_run(step.flow), make_cause(step)
+    errors = [keyed_error(run, step, f"A-{number}", cause=cause) for number in range(5)]
+    html = html_of(page, path_of(errors[1]))
+    rows = html[html.index("<tbody>") : html.index("</tbody>")]
+    assert [path_of(error) in rows for error in errors] == [True, True, False, False, False]
+    assert '<tr class="cursor">' in rows
+    assert ">Newer</a>" in html
 
 
 def test_an_address_with_another_step_leads_to_the_right_one(page: Client, step: Step) -> None:

@@ -10,7 +10,7 @@ from django.db.models.functions import Left
 from apps.console.access import Reach
 from apps.console.json_view import CodeView, code_view, value_view
 from apps.console.selectors.error_filters import ErrorFilter, matching
-from apps.core.pagination import keyset_page
+from apps.core.pagination import Cursor, keyset_page
 from apps.errors.models import Cause, Error, RetryData, RetryItem, StepState
 from apps.errors.querysets import ErrorQuerySet
 from apps.errors.states import ErrorState, ErrorUnit
@@ -46,6 +46,12 @@ def errors_in(reach: Reach, state: str) -> ErrorQuerySet:
     if state == "resolved":
         return rows.resolved()
     return rows.retrying() if state == "retrying" else rows
+
+
+def cursor_at(error: Error, state: str) -> str:
+    """The place in a list at which this error is the first one."""
+    values = (error.resolved_at, error.pk + 1) if state == "resolved" else (error.pk + 1,)
+    return Cursor(values).encode()
 
 
 def error_page(rows: ErrorQuerySet, wanted: ErrorFilter, state: str, *, cursor: str, is_counted: bool) -> ErrorPage:

@@ -4,13 +4,16 @@ from typing import Any
 
 from django import template
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 
 from apps.console.selectors.run_page import canceled_text, person, started_by_text
-from apps.console.wording import duration_text
+from apps.console.wording import count_text, duration_text
 from apps.runs.models import Run
 
 register = template.Library()
+SMALLEST_RATE = 0.05  # milliseconds a record; what is below would be shown as 0
 
 
 @register.filter
@@ -29,6 +32,14 @@ def canceled_by(run: Run) -> str:
 def milliseconds(number: int) -> str:
     """A number of milliseconds as a duration: `6 min 40 s`."""
     return duration_text(number / 1000)
+
+
+@register.simple_tag
+def ms_per_record(number: float | None) -> SafeString:
+    """A rate for a cell: `408`, `3.1`, `< 0.1`; `n/a` where there was no record or no time was taken."""
+    if not number:
+        return format_html('<span class="dimmer">{}</span>', "n/a")
+    return format_html("{}", "< 0.1" if number < SMALLEST_RATE else count_text(number))
 
 
 @register.filter

@@ -10,6 +10,7 @@ from apps.console.access import member_page, reach_of
 from apps.console.addresses import FlowId
 from apps.console.context import Crumb
 from apps.console.filters import Filter, address_with, choice_filter
+from apps.console.live import live_address
 from apps.console.loaded import head_of
 from apps.console.selectors.errors import choices_of, errors_in, open_steps
 from apps.console.views.error_lists import STATES, list_context
@@ -18,6 +19,7 @@ from apps.errors.models import StepState
 from apps.errors.querysets import ErrorQuerySet
 
 MOST_CHIPS = 12
+NAMELESS = "this one"  # of a place without open errors, whose name was not read
 
 
 @member_page
@@ -36,6 +38,7 @@ def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponse:
         "flow": flow,
         "chips": with_errors,
         "open_errors": sum(node.open_errors for node in with_errors),
+        "live_url": live_address(request, "shell"),
     }
     return render(request, "error/flow.html", context)
 
@@ -60,6 +63,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
         "open_errors": sum(item.open_errors for item in states if place.has(item)),
         "flow_count": len({item.flow_id for item in states}),
         "is_narrowed": place.is_on,
+        "live_url": live_address(request, "shell"),
     }
     return render(request, "error/list.html", context)
 
@@ -107,15 +111,21 @@ def _flow_id(text: str) -> int:
 
 
 def place_filters(request: HttpRequest, states: list[StepState]) -> list[Filter]:
-    """Integration and flow as menus, of those that have open errors; what the address names is among them."""
+    """Integration and flow as menus of those that have open errors; what the address names is there in any case."""
     integrations = {item.flow.integration.slug: item.flow.integration.name for item in states}
     flows = {str(item.flow_id): item.flow.name for item in states}
-    found = []
-    for name, label, known in (("integration", "Integration", integrations), ("flow", "Flow", flows)):
-        given = request.GET.get(name, "")
-        choices = sorted((known | ({given: given} if given and given not in known else {})).items(), key=lambda c: c[1])
-        found.append(choice_filter(request, name, label, [("", "any"), *choices]))
-    return found
+    steps = {str(item.step_id): item.step.name for item in states}
+    given = request.GET.get("step", "")
+    known = [("integration", "Integration", integrations), ("flow", "Flow", flows)]
+    known += [("step", "Step", {given: steps.get(given, NAMELESS)})] if given else []
+    return [place_filter(request, name, label, choices) for name, label, choices in known]
+
+
+def place_filter(request: HttpRequest, name: str, label: str, known: dict[str, str]) -> Filter:
+    given = request.GET.get(name, "")
+    missing = {given: NAMELESS} if given and given not in known else {}
+    choices = sorted((known | missing).items(), key=lambda choice: choice[1])
+    return choice_filter(request, name, label, [("", "any"), *choices])
 
 
 def chips_of(request: HttpRequest, states: list[StepState], place: Place) -> list[tuple[StepState, str, bool]]:

@@ -10,6 +10,7 @@ from django.shortcuts import render
 
 from apps.console.access import member_page
 from apps.console.json_view import visible
+from apps.console.live import live_address
 from apps.console.loaded import head_of
 from apps.console.views.flows import flow_context
 from apps.flows.models import Flow, Revision
@@ -59,6 +60,7 @@ def flow_definition(request: HttpRequest, flow_id: int) -> HttpResponse:
         "shown": shown,
         "lines": list(enumerate(visible_lines(shown), start=1)) if shown else [],
         "diff": diff,
+        "live_url": live_address(request, "shell"),
     }
     return render(request, "flow/definition.html", context)
 

@@ -6,26 +6,33 @@ from django.http import HttpRequest
 
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
 from apps.console.selectors.error_filters import CLASSES, REASONS, ErrorFilter, filter_of
-from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, error_page
+from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, cursor_at, error_page
 from apps.console.spans import span_filter, span_of
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
+from apps.errors.models import Error
 from apps.errors.querysets import ErrorQuerySet
 
 STATES = {"open": "open", "resolved": "resolved", "retrying": "retrying", "all": "open and resolved"}
 
 
 def list_context(
-    request: HttpRequest, rows: ErrorQuerySet, state: str, choices: Choices, *, path: str
+    request: HttpRequest, rows: ErrorQuerySet, state: str, choices: Choices, *, path: str, error: Error | None = None
 ) -> dict[str, Any]:
-    """Rows, filters and places of a list of errors. A damaged cursor shows no rows and says so."""
+    """Rows, filters and places of a list of errors. A damaged cursor shows no rows and says so.
+
+    With an `error` the list is the page that it is on, or begins with it where the address names no page.
+    """
     zone, now = reader_of(request)
     wanted = filter_of(request.GET, span_of(request, zone, now))
     page, damaged = None, ""
     try:
-        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=wanted.is_on or state != "open")
-    except BadCursorError as error:
-        damaged = str(error)
+        is_counted = wanted.is_on or state != "open"
+        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=is_counted and error is None)
+        if error is not None and not cursor_of(request) and error.pk not in {row.pk for row in page.rows}:
+            page = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
+    except BadCursorError as problem:
+        damaged = str(problem)
     return {
         "page": page,
         "damaged": damaged,
@@ -34,7 +41,7 @@ def list_context(
         "wanted": wanted,
         "most_counted": MOST_COUNTED,
         "span": span_filter(request, "Occurred", wanted.span),
-        "filters": filters_of(request, wanted, choices, state),
+        "filters": filters_of(request, wanted, choices, state, is_narrow=error is not None),
         "hidden_fields": hidden_fields(request, "q"),
         "path": path,
         "query": f"?{request.GET.urlencode()}" if request.GET else "",
@@ -43,14 +50,20 @@ def list_context(
     }
 
 
-def filters_of(request: HttpRequest, wanted: ErrorFilter, choices: Choices, state: str) -> list[Filter]:
-    """Class, source and code as menus, and what came with the address of a count: run, cause, key, reason, unit."""
+def filters_of(
+    request: HttpRequest, wanted: ErrorFilter, choices: Choices, state: str, *, is_narrow: bool
+) -> list[Filter]:
+    """Class, source and code as menus, and what came with the address of a count: run, cause, key, reason, unit.
+
+    A narrow list, beside a drawer, leaves out the menu of codes while none is chosen.
+    """
     found = [
         choice_filter(request, "class", "Class", options(choices.classes, wanted.text("class"), CLASSES)),
         choice_filter(request, "source", "Source", options(choices.sources, wanted.text("source"))),
-        choice_filter(request, "code", "Code", options(choices.codes, wanted.text("code"))),
     ]
-    if state == "resolved":
+    if not is_narrow or wanted.text("code"):
+        found.append(choice_filter(request, "code", "Code", options(choices.codes, wanted.text("code"))))
+    if state == "resolved" and (not is_narrow or wanted.text("reason")):
         found.append(choice_filter(request, "reason", "Why", [("", "any"), *REASONS.items()]))
     given = [("run", "Run"), ("key", "Trace key"), ("cause", "Root cause"), ("unit", "Unit")]
     given += [("reason", "Why")] if state == "all" else []

@@ -35,7 +35,7 @@ def error_view(request: HttpRequest, flow_id: int, step_id: int, error_id: int, 
         return redirect("console:error", error.flow_id, error.step_id, error.pk)
     error.step.flow = error.flow
     state = "resolved" if error.state == ErrorState.RESOLVED else "open"
-    context = step_context(request, error.step, state)
+    context = step_context(request, error.step, state, error)
     context |= {
         "error": error,
         "detail": ErrorDetail(error),
@@ -47,8 +47,8 @@ def error_view(request: HttpRequest, flow_id: int, step_id: int, error_id: int, 
     return render(request, "error/step.html", context)
 
 
-def step_context(request: HttpRequest, step: Step, state: str) -> dict[str, Any]:
-    """The list of a step's errors in a state, with all filters of the address."""
+def step_context(request: HttpRequest, step: Step, state: str, error: Error | None = None) -> dict[str, Any]:
+    """The list of a step's errors in a state, with all filters of the address; the page of `error`, if given."""
     reach = reach_of(request)
     flow = step.flow
     found = nodes_of(flow, None, {})
@@ -56,7 +56,8 @@ def step_context(request: HttpRequest, step: Step, state: str) -> dict[str, Any]
     node = next(node for node in found if node.step.pk == step.pk)
     keep_step(request, node.step)
     rows = errors_in(reach, state).for_step(step)
-    context = list_context(request, rows, state, choices_of(reach, step=step), path=list_path(step, state))
+    choices = choices_of(reach, step=step)
+    context = list_context(request, rows, state, choices, path=list_path(step, state), error=error)
     return context | {
         "crumbs": flow_crumbs(flow, "errors", Crumb(step.name)),
         "nav": "integrations",

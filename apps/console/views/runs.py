@@ -48,7 +48,7 @@ def run_log(request: HttpRequest, run_id: int) -> HttpResponseBase:
         return log_download(run, rows)
     head = head_of(request, run.flow_id)
     crumbs = (Crumb(f"Run {run}", reverse("console:run", args=[run.pk])), Crumb("Log"))
-    context = flow_context(request, head, "run", *crumbs) | {"run": run}
+    context = flow_context(request, head, "run", *crumbs) | {"run": run, "live_url": live_address(request, "shell")}
     try:
         page = keyset_page(rows.select_related("step"), cursor=cursor_of(request), size=LOG_PAGE)
     except BadCursorError as error:
