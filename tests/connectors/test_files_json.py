@@ -50,10 +50,8 @@ def test_every_kind_of_bad_line_is_one_error_and_the_others_go_on(filing: Filing
     ]
     filing.put("a.jsonl", b"\n".join(lines))
     good, bad = filing.good_and_bad("a.jsonl")
-    assert [row["id"] for row in good if row["id"] != 12] == [1, 11, 13]
-    assert [place for place, _ in places(bad) if place != "line 12"] == [
-        f"line {number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 14)
-    ]
+    assert [row["id"] for row in good] == [1, 13]
+    assert [place for place, _ in places(bad)] == [f"line {number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14)]
     by_place = {row.place: row for row in bad}
     assert by_place["line 6"].failure.message == "line 6: a number is not a JSON object."
     assert by_place["line 8"].raw == b'{"id": 8\n'

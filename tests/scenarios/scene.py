@@ -21,9 +21,10 @@ from apps.runs.models import Run, RunLog
 from apps.runs.services import start_run
 from tests.fakes.databases import SqlPlace
 
-ORDERS = "CREATE TABLE orders (id bigint PRIMARY KEY, amount integer NOT NULL CHECK (amount >= 0), note text)"
+AMOUNT = "amount integer NOT NULL CHECK (amount BETWEEN 0 AND 2147483647)"
+ORDERS = f"CREATE TABLE orders (id bigint PRIMARY KEY, {AMOUNT}, note text)"
 STRICT_ORDERS = ORDERS.replace("bigint", "INTEGER") + " STRICT"
-JOURNAL = "CREATE TABLE journal (id bigint, amount integer NOT NULL CHECK (amount >= 0))"
+JOURNAL = f"CREATE TABLE journal (id bigint, {AMOUNT})"
 STRICT_JOURNAL = JOURNAL.replace("bigint", "INTEGER") + " STRICT"
 UPSERT = "{connection: target, operation: upsert, table: orders, keys: [id]}"
 DEFINITION = """

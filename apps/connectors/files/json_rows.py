@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import orjson
 
-from apps.connectors.files.json_lines import json_fault, object_or_bad
+from apps.connectors.files.json_lines import exact_or_bad, json_fault, object_or_bad
 from apps.connectors.files.json_scan import Cut, DocumentEndError, DocumentFaultError, Scanner
 from apps.connectors.files.lines import PAGE_BYTES
 from apps.connectors.files.rows import Row, bad_row, too_large
@@ -60,9 +60,10 @@ class JsonRows:
         if cut.is_cut:
             return too_large(cut.raw, place, cut.size, self._max_bytes)
         try:
-            return object_or_bad(orjson.loads(cut.raw), cut.raw, place)
+            row = object_or_bad(orjson.loads(cut.raw), cut.raw, place)
         except ValueError as error:
             return bad_row(cut.raw, place, "json_malformed", json_fault(error))
+        return exact_or_bad(row, cut.raw, place) if isinstance(row, dict) else row
 
     def _guarded(self, step: Callable[[], Cut | None]) -> Cut | None:
         """Take a step; a fault of the document itself is kept until the rows before it are handed on."""
