@@ -35,5 +35,5 @@ def live(request: HttpRequest) -> HttpResponse:
     return HttpResponse(cell, headers={"Live-Version": str(teller.version)})
 
 
-urlpatterns = [*urls.urlpatterns, path("live-page/", page), path("live/", live)]
+urlpatterns = [path("live-page/", page), path("live/", live), *urls.urlpatterns]
 handler400, handler403, handler404, handler500 = urls.handler400, urls.handler403, urls.handler404, urls.handler500

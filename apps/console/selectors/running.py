@@ -67,6 +67,10 @@ class Work:
     def is_ended(self) -> bool:
         return self.run.is_ended
 
+    @property
+    def can_be_canceled(self) -> bool:
+        return not self.is_ended and self.run.cancel_requested_at is None
+
 
 def started_by(run: Run) -> str:
     member = run.started_by
