@@ -40,12 +40,13 @@ def records_done(run: Run) -> int:
 
 @dataclass
 class Watch:
-    """Follows one run until it ends. `clock` counts seconds; `pause` waits that many."""
+    """Follows one run until it ends. `clock` counts seconds, `pause` waits that many, `check` may end the watching."""
 
     run: Run
     stream: OutputWrapper
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
+    check: Callable[[], None] = lambda: None
     _seen: list[tuple[float, int]] = field(default_factory=list)
     _last_line: float | None = None
     _last_status: str = ""
@@ -54,10 +55,12 @@ class Watch:
     def until_ended(self) -> Run:
         while True:
             self.run.refresh_from_db()
-            self._seen = [*self._seen[-20:], (self.clock(), records_done(self.run))]
+            earlier = self._seen[-20:] if self.run.records_in else []
+            self._seen = [*earlier, (self.clock(), records_done(self.run))]
             if self.run.is_ended:
                 self._clear()
                 return self.run
+            self.check()
             self.show()
             self.pause(LOOK_EVERY_S)
 

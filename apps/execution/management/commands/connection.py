@@ -80,7 +80,7 @@ class Command(AccountCommand):
             "ms": ping.ms,
         }
         word = "answers" if ping.is_ok else "does not answer"
-        self.answer(facts, [f"{connection.name} {word} ({ping.ms} ms). {ping.tried}: {ping.found}"])
+        self.answer(facts, [f"{connection.name} {word} ({ping.ms} ms). {ping.tried.rstrip('.')}: {ping.found}"])
         if not ping.is_ok:
             raise SystemExit(1)
 

@@ -1,7 +1,6 @@
 """`manage.py flow`: apply, export, list and run flows, look at their errors and checkpoints."""
 
 import json
-import signal
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -142,18 +141,16 @@ class Command(AccountCommand):
             return
         if not options["here"] and not is_worker_alive():
             self.stderr.write("No worker is alive: start one with manage.py work, or use --here.")
-        self.follow(run, WorkHere(run.pk) if options["here"] else None)
+        self.follow(run, WorkHere(run) if options["here"] else None)
 
     def follow(self, run: Run, here: WorkHere | None) -> None:
         """Watch a run to its end; ends the command with the run's exit status."""
         stream = self.stderr if self.as_json else self.stdout
-        previous = signal.getsignal(signal.SIGINT)
         try:
             if here is not None:
                 here.start()
-            ended = Watch(run, stream).until_ended()
+            ended = Watch(run, stream, check=here.refuse_broken if here else lambda: None).until_ended()
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, previous)
             self.leave(run, here)
         finally:
             if here is not None:
@@ -163,7 +160,7 @@ class Command(AccountCommand):
             raise SystemExit(status)
 
     def leave(self, run: Run, here: WorkHere | None) -> None:
-        who = "a worker goes on with it" if here is not None else "the run goes on"
+        who = "workers go on with it" if here is not None else "the run goes on"
         self.stderr.write(f"\n{run}: no longer watched; {who}. To end it: manage.py flow cancel {run}")
         raise SystemExit(130)
 
