@@ -79,6 +79,10 @@ class Item:
             self._hash = key_hash(self.key)
         return self._hash
 
+    def remember_hash(self, hashed: int | None) -> None:
+        """Take over the hash of a key of which only the shown part is known."""
+        self._hash = hashed
+
     @property
     def payload_hash(self) -> int:
         """What tells two records with the same trace key apart: a hash of the record as it was exported."""
@@ -160,18 +164,8 @@ def number_records(
 
 
 PLAIN = (
-    "ordinal",
-    "at",
-    "attempt",
-    "generation",
-    "failed",
-    "taken",
-    "alone",
-    "key",
-    "record",
-    "error",
-    "order",
-    "root",
+    *("ordinal", "at", "attempt", "generation", "failed", "taken", "alone", "key", "record"),
+    *("error", "order", "root", "_hash"),
 )
 """What a stored item keeps as it is; `first_write` and the hash of `origin` follow."""
 _plain_of = attrgetter(*PLAIN)
@@ -198,6 +192,7 @@ def _item(row: list[Any]) -> Item:
     item.failed, item.taken, item.error, item.order = (values[n] for n in ("failed", "taken", "error", "order"))
     item.first_write = tuple(first_write) if first_write else None
     item.root = tuple(values["root"]) if values["root"] else None
+    item.remember_hash(values["_hash"])
     if origin is not None:
         item.origin = origin
     return item

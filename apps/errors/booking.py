@@ -16,10 +16,11 @@ from apps.errors.facts import Book, Booked, NewError, new_error
 from apps.errors.models import Cause, Error, StepState
 from apps.errors.retried import Retried, ended_retries, leave_old_causes, write_retried
 from apps.errors.schedule import next_attempt
-from apps.errors.states import Reason
+from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs
+from apps.errors.states import ErrorState, ErrorUnit, Reason
 from apps.errors.writing import write_causes, write_new, write_resolved, write_states
 
-__all__ = ["Book", "Booked", "book_page", "book_unit"]
+__all__ = ["Book", "Booked", "book_page", "book_unit", "resolve_windows"]
 
 
 def book_page(book: Book, result: PageResult) -> Booked:
@@ -46,7 +47,7 @@ def _book(book: Book, new: list[NewError], result: PageResult, retried: list[Ret
     for error, number in zip(new, reserve_ids(Error, len(new)), strict=True):
         error.id = number
     match_new(book, new, [old for old in watched if old.id not in {r.id for r in retried if r.is_resolved}])
-    booked = Booked(rows=len(new))
+    booked = Booked(rows=len(new), ids=[error.id for error in new])
     write_resolved(book, watched, booked)
     _write_retries(book, retried, new, booked)
     write_new(book, new, booked)
@@ -96,3 +97,31 @@ def _write_again(book: Book, again: list[Retried]) -> None:
         )  # fmt: skip
         rows.append((old.id, error.message, causes[old.step, error.fingerprint], old.attempts + 1, due))
     set_rows(Error, ["message", "cause", "attempts", "next_attempt_at"], rows)
+
+
+def resolve_windows(book: Book, *, has_own_window: bool) -> None:
+    """A run went through: the windows at which earlier runs had failed have been exported with it.
+
+    A run with dates of its own exported those and nothing else, so it resolves none.
+    """
+    if has_own_window or not book.is_auto_resolving:
+        return
+    failed = Error.objects.of(book.account).filter(
+        step_id=book.steps[0], state=ErrorState.OPEN, unit=ErrorUnit.WINDOW, retry_run__isnull=True
+    )
+    older = failed.filter(pass_order__lt=book.pass_no << 32)
+    plain = [e.pk for e in older.select_related("retry_data") if not _has_dates(e)]
+    if not plain:
+        return
+    lock_states(book.account, {book.steps[0]})
+    errors = list(older.filter(pk__in=plain).select_for_update().order_by("pk"))
+    rows = [(e.pk, ErrorState.RESOLVED, Reason.SUCCEEDED, book.now, book.run) for e in errors]
+    set_rows(Error, ["state", "reason", "resolved_at", "resolved_run"], rows)
+    shift_open(errors, -1)
+    shift_step_runs(errors, "auto_resolved", +1)
+    count_resolved(errors, book.now)
+
+
+def _has_dates(error: Error) -> bool:
+    window = error.retry_data.window or {}
+    return bool(window.get("from") or window.get("to"))

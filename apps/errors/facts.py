@@ -44,6 +44,7 @@ class Booked:
     """What was written, for the counters of run, steps and buckets. Keys of the counters: (run id, step id)."""
 
     rows: int = 0
+    ids: list[int] = field(default_factory=list)
     open_errors: Counter[tuple[int, int]] = field(default_factory=Counter)
     auto_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)
     user_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)

@@ -86,11 +86,19 @@ def may_begin(run: Run) -> bool:
 
 
 def begin(run: Run) -> None:
-    """A run's first claim takes the flow's next pass number: the order of its records against those of other runs."""
+    """A run's first claim takes the flow's next pass number: the order of its records against those of other runs.
+
+    A retry takes none: its records keep the order that they had.
+    """
+    if run.kind == RunKind.FLOW:
+        take_pass_number(run)
+    count_started(run)
+
+
+def take_pass_number(run: Run) -> None:
     Flow.unscoped.filter(pk=run.flow_id).update(pass_no=F("pass_no") + 1)
     pass_no = Flow.unscoped.values_list("pass_no", flat=True).get(pk=run.flow_id)
     Run.unscoped.filter(pk=run.pk).update(pass_no=pass_no)
-    count_started(run)
 
 
 def release_run(claim: Claim, *, wait_s: float | None = None, reason: str = "") -> bool:

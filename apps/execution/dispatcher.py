@@ -12,6 +12,10 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from apps.core.clock import database_now, read_now
+from apps.core.queue import enqueue
+from apps.errors.models import BulkAct
+from apps.errors.services import start_due_retries
+from apps.errors.services.acts import PERFORM_ACT
 from apps.execution.claims import due, lease_is_free
 from apps.flows.models import Flow
 from apps.flows.schedules import next_due
@@ -28,7 +32,16 @@ MOST_AT_ONCE = 200
 
 def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
-    return start_scheduled() + hint_due_runs()
+    return start_scheduled() + start_due_retries() + hint_due_runs() + hint_unfinished_acts()
+
+
+def hint_unfinished_acts() -> int:
+    """Hint again at acts on many errors whose worker died or whose hint was lost."""
+    cut = BulkAct.unscoped.filter(ended_at__isnull=True, created_at__lt=database_now(seconds=-HINT_AGAIN_S))
+    acts = list(cut.order_by("pk").values_list("pk", flat=True)[:MOST_AT_ONCE])
+    for act_id in acts:
+        enqueue(PERFORM_ACT, act_id, queue="interactive")
+    return len(acts)
 
 
 def hint_due_runs() -> int:

@@ -6,6 +6,7 @@ Nothing else writes the facts of a page. A worker whose fence is old gets `Fence
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from django.db import transaction
@@ -18,7 +19,8 @@ from apps.engine.plan import Node, Plan
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
 from apps.engine.records import Item, Page, pack, unpack
 from apps.engine.result import PageResult
-from apps.errors.booking import Book, book_page, book_unit
+from apps.errors.booking import Book, book_page, book_unit, resolve_windows
+from apps.errors.services import end_unit_retry, release_waiting
 from apps.errors.states import ErrorUnit
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
@@ -39,6 +41,14 @@ class Fenced(Exception):  # noqa: N818 (an answer: this worker lost its lease)
     """Somebody else owns the run by now; nothing was written."""
 
 
+class Retries(Enum):
+    """What a run re-processes: nothing (it is a run of its flow), the records of errors, or a page, run or window."""
+
+    NOTHING = 0
+    RECORDS = 1
+    UNIT = 2
+
+
 @dataclass
 class RunJournal:
     """The inward port of the engine for one claimed run."""
@@ -48,6 +58,7 @@ class RunJournal:
     plan: Plan
     steps: dict[str, Step]
     exports_in_order: bool = True
+    retries: Retries = Retries.NOTHING
     has_unsafe_sends: bool = False
     before_end: Callable[[], None] = lambda: None
     """Called when every page is through, before the run ends: moves files into place. May be called again."""
@@ -243,7 +254,7 @@ class RunJournal:
         )
 
     def _move_checkpoint(self, row: PageRow) -> None:
-        if self.exports_in_order and row.checkpoint_after is not None:
+        if self.exports_in_order and row.checkpoint_after is not None and self.retries is Retries.NOTHING:
             move_checkpoint(self.run, self.step_ids[0], row.checkpoint_after)
 
     def _go_on(self, run: Run, book: Book, result: PageResult) -> bool:
@@ -264,16 +275,32 @@ class RunJournal:
             return False
         self._drop_pages()
         end_run(run, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
+        self._release_retried(run)
         return True
 
+    def _release_retried(self, run: Run) -> None:
+        if self.retries is not Retries.NOTHING:
+            release_waiting(run)
+
     def _fail_rest(self, run: Run, book: Book, failure: Failure) -> None:
-        """The rest of the window becomes one open error on the export; the run has failed."""
+        """The rest of the window becomes one open error on the export; the run has failed.
+
+        A retry of records has no window: what was not sent returns to the state it had.
+        """
+        if self.retries is Retries.RECORDS:
+            self._drop_pages()
+            log_run(run, failure.message, level=LogLevel.ERROR)
+            end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED)
+            self._release_retried(run)
+            return
         window = {"position": self._delivered_position(), "from": _iso(run.window_from), "to": _iso(run.window_to)}
         self._drop_pages()
         booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window)
         count_page(book, self.plan, PageResult(), booked, is_through=False)
         run.refresh_from_db(fields=["status"])
         end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED)
+        if self.retries is Retries.UNIT:
+            end_unit_retry(run, succeeded=False, new_error=booked.ids[0])
 
     def _delivered_position(self) -> Any:
         """Where the window goes on: behind the last page that is through."""
@@ -315,7 +342,7 @@ class RunJournal:
             run = self._locked_run()
             if self._cancel_if_asked(run):
                 return
-            if not self.exports_in_order:
+            if not self.exports_in_order and self.retries is Retries.NOTHING:
                 last = PageRow.unscoped.filter(run_id=run.pk).order_by("-seq").first()
                 if last is not None and last.checkpoint_after is not None:
                     move_checkpoint(run, self.step_ids[0], last.checkpoint_after)
@@ -329,7 +356,20 @@ class RunJournal:
             end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
             names = [node.connection for node in self.plan.nodes if node.connection]
             note_success(account_id=run.account_id, environment=run.environment, names=names)
+            self._end_well(run)
+
+    def _end_well(self, run: Run) -> None:
+        """What follows from a run that went through to its end."""
+        if self.retries is Retries.UNIT:
+            end_unit_retry(run, succeeded=True)
+        elif self.retries is Retries.NOTHING:
+            resolve_windows(self._book(run, None), has_own_window=bool(run.window_from or run.window_to))
             start_followers(run)
+
+    def cancel(self) -> bool:
+        """Cancel the run if that was asked for; True if it is canceled now."""
+        with transaction.atomic():
+            return self._cancel_if_asked(self._locked_run())
 
     def _note_outage(self, connection: str, message: str) -> None:
         run = self.run

@@ -1,8 +1,14 @@
 """What the queue calls: an id in, the work of one slice done."""
 
+from apps.errors import services as errors
 from apps.execution.worker import work_slice
 
 
 def work_run(run_id: int) -> None:
     """Work on a run until it ends, must wait, or its slice is over. Harmless when the run is not due or taken."""
     work_slice(run_id)
+
+
+def perform_act(act_id: int) -> None:
+    """Do what is left of an act on many errors."""
+    errors.perform_act(act_id)

@@ -14,20 +14,22 @@ from django.db.models import Q
 from apps.core.clock import read_now
 from apps.engine.delivery import Delivery
 from apps.engine.loop import work
-from apps.engine.plan import Plan
+from apps.engine.plan import END, Node, Plan, StepKind
 from apps.engine.ports import ConnectorError, ErrorSource, LedgerKey, Outage, Scope, Window
 from apps.engine.records import Page
 from apps.engine.walk import identity
 from apps.execution import drain
 from apps.execution.books import log_run, stored_checkpoint
 from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, lease_is_free, release_run
-from apps.execution.journal import Fenced, RunJournal
+from apps.execution.journal import Fenced, Retries, RunJournal
 from apps.execution.opened import OpenedSteps
 from apps.execution.reader import ReadAhead
+from apps.execution.retry_reader import RetryReader, is_unit_retry
+from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
 from apps.runs.models import LogLevel, Run
-from apps.runs.services import hint
+from apps.runs.services import RETRY_KINDS, hint
 from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -61,30 +63,36 @@ class Slice:
     def work(self) -> bool:
         """True: there is more to do at once."""
         run = Run.unscoped.select_related("flow__account", "flow__integration", "revision").get(pk=self.claim.run_id)
-        started = monotonic()
-        journal: RunJournal | None = None
-        opened: OpenedSteps | None = None
+        assert run.revision is not None, "a flow without a definition starts no run"
         try:
-            assert run.revision is not None, "a flow without a definition starts no run"
             plan = plan_for(run.revision)
-            journal = journal_of(self.claim, run, plan)
-            opened = OpenedSteps(run.flow, plan)
+        except DefinitionError as error:
+            journal_of(self.claim, run, plan_of_export(run)).fail_export(outdated(error))
+            return False
+        return self._work(run, plan, journal_of(self.claim, run, plan))
+
+    def _work(self, run: Run, plan: Plan, journal: RunJournal) -> bool:
+        started = monotonic()
+        opened = OpenedSteps(run.flow, plan)
+        try:
             return self._loop(run, plan, journal, opened, lambda: self._is_over(started))
         except (DatabaseError, Fenced):
             raise  # ours: the lease decides who goes on
+        except ConnectorError as error:
+            journal.fail_export(error)
+            return False
         except Exception as error:
-            if journal is None:
-                raise
             logger.exception("Run r-%s could not be worked on.", run.pk)
             fail_setup(journal, error)
             return False
         finally:
-            if opened is not None:
-                opened.close()
+            opened.close()
 
     def _loop(
         self, run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps, is_over: Callable[[], bool]
     ) -> bool:
+        if journal.cancel():
+            return False
         reader = open_reader(run, plan, journal, opened)
         if reader is None:
             return False
@@ -128,12 +136,21 @@ def others_wait(run_id: int) -> bool:
 
 def journal_of(claim: Claim, run: Run, plan: Plan) -> RunJournal:
     steps = {step.key: step for step in Step.unscoped.filter(flow_id=run.flow_id)}
-    return RunJournal(claim, run, plan, steps)
+    return RunJournal(claim, run, plan, steps, retries=retries_of(run))
 
 
-def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> ReadAhead | None:
-    """The export, read ahead. None if it could not be opened; the journal has been told."""
+def retries_of(run: Run) -> Retries:
+    if run.kind not in RETRY_KINDS:
+        return Retries.NOTHING
+    return Retries.UNIT if is_unit_retry(run) else Retries.RECORDS
+
+
+def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> ReadAhead | RetryReader | None:
+    """The export, read ahead, or the retry data of errors. None if it could not be opened; the journal has been told."""
     now = read_now()
+    if journal.retries is Retries.RECORDS:
+        journal.before_end = lambda: opened.finish(run_scope(run, plan, now))
+        return RetryReader(run, plan, first_ordinal=journal.next_ordinal, now=now)
     try:
         source = opened.source(window_of(run, plan, now))
     except Outage as outage:
@@ -189,6 +206,18 @@ def publish_if_ended(run: Run, opened: OpenedSteps) -> None:
         opened.finish(run_scope(run, opened.plan, read_now()))
     except ConnectorError as error:
         log_run(run, f"What was written could not be put in its place: {error.message}", level=LogLevel.ERROR)
+
+
+def plan_of_export(run: Run) -> Plan:
+    """What is left of a plan that cannot be compiled any more: the export, for the error to stand on."""
+    step = Step.unscoped.get(flow_id=run.flow_id, kind=StepKind.EXPORT, removed_at__isnull=True)
+    return Plan((Node(0, step.key, step.name, StepKind.EXPORT, END),))
+
+
+def outdated(error: DefinitionError) -> ConnectorError:
+    """The definition was fine when it was applied, but something that it names has gone since."""
+    text = f"The flow's definition cannot be run any more: {error}"
+    return ConnectorError("definition_outdated", text, source=ErrorSource.INTERNAL)
 
 
 def fail_setup(journal: RunJournal, error: Exception) -> None:

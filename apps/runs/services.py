@@ -8,12 +8,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from apps.accounts.models import Member
-from apps.core.clock import database_now
+from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
 from apps.flows.models import Flow, Overlap
 from apps.runs.models import LAST_RUNS, FlowState, Run
 from apps.runs.statuses import OUTCOME_LETTERS, RunKind, RunOutcome, RunStatus, Trigger
 
+RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
 WORK_RUN = "apps.execution.tasks.work_run"
 
 
@@ -102,15 +103,11 @@ def count_in(run: Run) -> None:
 
 
 def count_started(run: Run) -> None:
-    """Keep the flow's state: a queued run began its work."""
-    FlowState.objects.of(run.account_id).filter(flow_id=run.flow_id).update(
-        queued=F("queued") - 1,
-        running=F("running") + 1,
-        last_run_id=run.pk,
-        last_status=RunStatus.RUNNING,
-        last_started_at=database_now(),
-        changed_at=database_now(),
-    )
+    """Keep the flow's state: a queued run began its work. A retry is counted, but is never the flow's latest run."""
+    state = FlowState.objects.of(run.account_id).filter(flow_id=run.flow_id)
+    state.update(queued=F("queued") - 1, running=F("running") + 1, changed_at=database_now())
+    if run.kind == RunKind.FLOW:
+        state.update(last_run_id=run.pk, last_status=RunStatus.RUNNING, last_started_at=database_now())
 
 
 def count_out(run: Run, *, was_running: bool, outcome: str) -> None:
@@ -120,12 +117,12 @@ def count_out(run: Run, *, was_running: bool, outcome: str) -> None:
         state.running -= 1
     else:
         state.queued -= 1
-    state.last_run_id, state.last_status = run.pk, outcome
-    state.last_runs = (state.last_runs + OUTCOME_LETTERS[outcome])[-LAST_RUNS:]
-    state.save(update_fields=["running", "queued", "last_run", "last_status", "last_runs"])
-    FlowState.objects.of(run.account_id).filter(pk=state.pk).update(
-        last_ended_at=database_now(), changed_at=database_now()
-    )
+    if run.kind == RunKind.FLOW:
+        state.last_run_id, state.last_status = run.pk, outcome
+        state.last_runs = (state.last_runs + OUTCOME_LETTERS[outcome])[-LAST_RUNS:]
+        state.last_ended_at = read_now()
+    state.changed_at = read_now()
+    state.save()
 
 
 def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = None) -> None:
@@ -172,10 +169,18 @@ def cancel_run(*, run: Run, member: Member | None) -> Run:
         Run.objects.of(run.account_id).filter(pk=locked.pk).update(
             cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
         )
-        if not has_live_lease(locked):
+        if locked.kind in RETRY_KINDS:
+            wake(locked)  # its worker gives the errors back that were not sent
+        elif not has_live_lease(locked):
             end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
         locked.refresh_from_db()
     return locked
+
+
+def wake(run: Run) -> None:
+    """Let a run that waits be claimed now."""
+    Run.objects.of(run.account_id).filter(pk=run.pk).update(not_before=None, wait_reason="", hinted_at=database_now())
+    hint(run.pk)
 
 
 def has_live_lease(run: Run) -> bool:

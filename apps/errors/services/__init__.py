@@ -1,0 +1,19 @@
+"""Acts on errors: resolve, reopen, retry, cancel a retry, edit retry data. One error is a selection of one."""
+
+from apps.errors.services.acts import ActRefused, perform_act, reopen_errors, resolve_errors, retry_errors
+from apps.errors.services.editing import EditConflict, EditRefused, edit_retry_data
+from apps.errors.services.retries import end_unit_retry, release_waiting, start_due_retries
+
+__all__ = [
+    "ActRefused",
+    "EditConflict",
+    "EditRefused",
+    "edit_retry_data",
+    "end_unit_retry",
+    "perform_act",
+    "release_waiting",
+    "reopen_errors",
+    "resolve_errors",
+    "retry_errors",
+    "start_due_retries",
+]

@@ -1,0 +1,113 @@
+"""Acts on many errors: the selection is frozen at the click, then done in chunks, each one transaction.
+
+A chunk that was cut is simply not there; whoever goes on takes the items that have no result yet.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+
+from apps.accounts.models import Account, Member
+from apps.accounts.services import SYSTEM, Actor, record_audit
+from apps.core.bulk import set_rows
+from apps.core.clock import database_now
+from apps.core.queue import enqueue
+from apps.errors.models import BulkAct, BulkItem, Error
+from apps.errors.services.resolving import reopen_chunk, resolve_chunk
+from apps.errors.services.retries import begin_runs, retry_chunk
+from apps.errors.states import BulkKind
+
+PERFORM_ACT = "apps.execution.tasks.perform_act"
+CHUNK = 1_000
+AT_ONCE = 200
+"""Selections up to this size are done in the request; larger ones by a worker, with progress."""
+
+Chunk = Callable[[BulkAct, list[int]], dict[int, str]]
+CHUNKS: Mapping[str, Chunk] = {
+    BulkKind.RESOLVE: resolve_chunk,
+    BulkKind.REOPEN: reopen_chunk,
+    BulkKind.RETRY: retry_chunk,
+}
+
+
+class ActRefused(Exception):  # noqa: N818 (an answer, not a fault)
+    """An act that cannot begin; the message tells why."""
+
+
+def resolve_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
+    """Resolve open errors by hand. Idempotent: what is resolved stays as it is."""
+    return _begin(account, member, BulkKind.RESOLVE, errors, {})
+
+
+def reopen_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
+    """Open resolved errors again, unless a newer error of the same record is open."""
+    return _begin(account, member, BulkKind.REOPEN, errors, {})
+
+
+def retry_errors(
+    *,
+    account: Account,
+    member: Member | None,
+    errors: "QuerySet[Error]",
+    uses_original_revision: bool = False,
+    includes_resolved: bool = False,
+) -> BulkAct:
+    """Retry errors from the point stored with their retry data: one retry run per flow and starting step."""
+    options = {"uses_original_revision": uses_original_revision, "includes_resolved": includes_resolved}
+    return _begin(account, member, BulkKind.RETRY, errors, options)
+
+
+def _begin(
+    account: Account, member: Member | None, kind: str, errors: "QuerySet[Error]", options: dict[str, Any]
+) -> BulkAct:
+    with transaction.atomic():
+        act = BulkAct(account=account, act=kind, member=member, options=options)
+        act.save(force_insert=True)
+        act.count = _freeze(act, errors)
+        act.save(update_fields=["count"])
+        actor = Actor.member(member) if member else SYSTEM
+        record_audit(account=account, actor=actor, act=f"error.{kind}", target=act, after={"count": act.count})
+        if act.count > AT_ONCE:
+            enqueue(PERFORM_ACT, act.pk, queue="interactive")
+    if act.count <= AT_ONCE:
+        perform_act(act.pk)
+    act.refresh_from_db()
+    return act
+
+
+def _freeze(act: BulkAct, errors: "QuerySet[Error]") -> int:
+    """Write down which errors are meant; errors that arrive later are not swept in."""
+    selected, params = errors.filter(account_id=act.account_id).order_by().values("pk").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO bulk_item (account_id, act_id, error_id, result) "  # noqa: S608 (a query of the ORM)
+            f"SELECT %s, %s, selected.id, '' FROM ({selected}) AS selected",
+            [act.account_id, act.pk, *params],
+        )
+        return int(cursor.rowcount)
+
+
+def perform_act(act_id: int) -> None:
+    """Do what is left of an act; may be called again at any time, by anybody."""
+    while _perform_chunk(act_id):
+        pass
+
+
+def _perform_chunk(act_id: int) -> bool:
+    """One chunk, one transaction; False when the act is done."""
+    with transaction.atomic():
+        act = BulkAct.unscoped.select_for_update().filter(pk=act_id, ended_at__isnull=True).first()
+        if act is None:
+            return False
+        items = BulkItem.objects.of(act.account_id).filter(act=act, result="").order_by("error_id")
+        chunk = list(items.values_list("pk", "error_id")[:CHUNK])
+        if not chunk:
+            begin_runs(act)
+            BulkAct.unscoped.filter(pk=act.pk).update(ended_at=database_now())
+            return False
+        results = CHUNKS[act.act](act, [error for _, error in chunk])
+        set_rows(BulkItem, ["result"], [(pk, results.get(error, "gone")) for pk, error in chunk])
+        BulkAct.unscoped.filter(pk=act.pk).update(done=F("done") + len(chunk))
+    return True

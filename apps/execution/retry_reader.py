@@ -1,0 +1,96 @@
+"""Reads what a retry sends again: the retry data of the errors that its run has, in the order of the errors."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from apps.engine.loop import Fetched
+from apps.engine.plan import END, Plan
+from apps.engine.ports import BadRecord, Failure
+from apps.engine.records import Item, Malformed, pack
+from apps.errors.models import Error, RetryData, RetryItem
+from apps.errors.states import ErrorUnit, ItemState, Passed
+from apps.runs.models import Run
+
+
+def is_unit_retry(run: Run) -> bool:
+    """Whether a retry re-processes a page, run or window, and so exports again instead of reading retry data."""
+    first = RetryItem.objects.of(run.account_id).filter(run=run).select_related("error").first()
+    return first is not None and first.error.unit != ErrorUnit.RECORD
+
+
+class RetryReader:
+    """Pages of errors under retry. Errors that need no send any more stand at the end of the way already."""
+
+    is_resumable = True
+
+    def __init__(self, run: Run, plan: Plan, *, first_ordinal: int, now: datetime) -> None:
+        self.run = run
+        self.plan = plan
+        self.ordinal = first_ordinal
+        self.now = now
+        self.after = ((run.position or {}).get("source") or {}).get("seq", 0)
+
+    def next(self) -> Fetched | None:
+        waiting = RetryItem.objects.of(self.run.account_id).filter(run=self.run, state=ItemState.WAITING)
+        attempts = list(waiting.filter(seq__gt=self.after).order_by("seq")[: self.plan.page_size])
+        if not attempts:
+            return None
+        items, malformed = self._rows([attempt.error_id for attempt in attempts])
+        self.after = attempts[-1].seq
+        self.ordinal += len(attempts)
+        position = {"seq": self.after}
+        return Fetched(items, malformed, pack(items, malformed), position, None, "retry data", self.now)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _rows(self, ids: list[int]) -> tuple[list[Item], list[Malformed]]:
+        account = self.run.account_id
+        errors = Error.objects.of(account).select_related("cause").in_bulk(ids)
+        data = RetryData.objects.of(account).select_related("from_step").in_bulk(ids)
+        items: list[Item] = []
+        malformed: list[Malformed] = []
+        for ordinal, key in enumerate(ids, self.ordinal):
+            record = record_of(data[key])
+            if record is None and data[key].record is not None:
+                malformed.append(bad_row(ordinal, errors[key], data[key]))
+            else:
+                items.append(self._item(ordinal, errors[key], data[key], record))
+        return items, malformed
+
+    def _item(self, ordinal: int, error: Error, data: RetryData, record: dict[str, Any] | None) -> Item:
+        item = Item(ordinal, record or {}, error.key, self._start(error, data, record))
+        item.error, item.order, item.generation = error.pk, error.pass_order, data.generation
+        item.root = (data.root_run_id, data.origin_ordinal or 0)
+        item.origin = error.payload_hash if error.payload_hash is not None else item.record
+        item.remember_hash(error.key_hash)
+        if item.at != END:
+            item.alone = self.plan.nodes[item.at].policy.continue_on_error  # what follows was done before
+        return item
+
+    def _start(self, error: Error, data: RetryData, record: dict[str, Any] | None) -> int:
+        if record is None or error.passed_outcome == Passed.SUCCESS:
+            return END
+        try:
+            return self.plan.index_of(data.from_step.key)
+        except KeyError:
+            return END
+
+
+def record_of(data: RetryData) -> dict[str, Any] | None:
+    """The record, None if there is none or the bytes are none."""
+    if data.record is None:
+        return None
+    try:
+        record = orjson.loads(bytes(data.record))
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def bad_row(ordinal: int, error: Error, data: RetryData) -> Malformed:
+    """A row that was no record and still is none: it fails as it did."""
+    failure = Failure(error.cause.source, error.cause.code, error.message, error.cause.classification)
+    return Malformed(ordinal, BadRecord(bytes(data.record or b""), "", failure), error.pk)
