@@ -26,7 +26,6 @@ from apps.execution.opened import OpenedSteps
 from apps.execution.reader import ReadAhead
 from apps.execution.retry_reader import RetryReader, is_unit_retry
 from apps.flows.definition import DefinitionError
-from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
 from apps.runs.models import LogLevel, Run
@@ -207,18 +206,6 @@ def publish_if_ended(run: Run, opened: OpenedSteps) -> None:
         opened.finish(run_scope(run, opened.plan, read_now()))
     except ConnectorError as error:
         log_run(run, f"What was written could not be put in its place: {error.message}", level=LogLevel.ERROR)
-
-
-def plan_of_export(run: Run) -> Plan:
-    """What is left of a plan that cannot be compiled any more: the export, for the error to stand on."""
-    step = Step.unscoped.get(flow_id=run.flow_id, kind=StepKind.EXPORT, removed_at__isnull=True)
-    return Plan((Node(0, step.key, step.name, StepKind.EXPORT, END),))
-
-
-def outdated(error: DefinitionError) -> ConnectorError:
-    """The definition was fine when it was applied, but something that it names has gone since."""
-    text = f"The flow's definition cannot be run any more: {error}"
-    return ConnectorError("definition_outdated", text, source=ErrorSource.INTERNAL)
 
 
 def plan_of_export(run: Run) -> Plan:

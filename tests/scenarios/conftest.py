@@ -23,6 +23,12 @@ def sqlite_scene(account: Account, tmp_path: Path, settings: object) -> Iterator
     yield from make_scene("sqlite", account, tmp_path, settings)
 
 
+@pytest.fixture
+def postgresql_scene(account: Account, tmp_path: Path, settings: object) -> Iterator[Scene]:
+    """For tests of what only a server can do."""
+    yield from make_scene("postgresql", account, tmp_path, settings)
+
+
 def make_scene(kind: str, account: Account, tmp_path: Path, settings: object) -> Iterator[Scene]:
     settings.FILES_ROOT, settings.SQLITE_ROOT = tmp_path / "files", tmp_path / "databases"
     settings.EGRESS_ALLOW_NETS = ["127.0.0.0/8", "::1/128"]

@@ -40,7 +40,7 @@ steps:
     import: {load}
     mapping: {{id: record.id, amount: record.amount, note: "default(record.note, None)"}}
 """
-JARGON = ("Traceback", "psycopg", "sqlite3.", "orjson", "Errno", "apps.", "assert", "NoneType", "<class", "0x7f")
+JARGON = ("Traceback", "psycopg", "Error:", "orjson", "Errno", "apps.", "assert", "NoneType", "<class", "0x7f")
 """What no sentence for a user holds."""
 
 

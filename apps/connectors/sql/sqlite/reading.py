@@ -109,7 +109,19 @@ def read_table(link: Link, name: str) -> Table:
     if not rows:
         message = f"There is no table {name} in the SQLite database {link.config.file}."
         raise ConnectorError("SQLITE_ERROR", message, classification=Classification.MISSING)
-    return Table(name, {row[0]: Column(row[0], row[1], holds_json=True) for row in rows})
+    columns = {row[0]: Column(row[0], row[1], holds_json=True) for row in rows}
+    return Table(name, columns, unique_keys(link, bare, schema or "main"))
+
+
+def unique_keys(link: Link, table: str, schema: str) -> frozenset[frozenset[str]]:
+    """The column sets over which a table has a whole unique index, its primary key among them."""
+    own = link.execute("SELECT name FROM pragma_table_xinfo(?, ?) WHERE pk > 0", [table, schema])
+    keys = {frozenset(row[0] for row in own.fetchall())}
+    indexes = 'SELECT name FROM pragma_index_list(?, ?) WHERE "unique" AND NOT partial'
+    for (index,) in link.execute(indexes, [table, schema]).fetchall():
+        parts = link.execute("SELECT name FROM pragma_index_info(?, ?)", [index, schema])
+        keys.add(frozenset(row[0] for row in parts.fetchall()))
+    return frozenset(key for key in keys if key and None not in key)
 
 
 class SqliteFinder:
