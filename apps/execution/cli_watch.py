@@ -121,10 +121,17 @@ class Watch:
 
 
 def summary_of(run: Run) -> str:
-    """How a run ended, in a sentence."""
+    """How a run ended, in a sentence or two."""
     took = f" in {duration(run.ended_at - run.started_at)}" if run.ended_at and run.started_at else ""
     outcome = run.get_outcome_display() or run.get_status_display()
-    return f"{run} {outcome.lower()}{took}: {run.records_in:,} records in = {counts_of(run)}."
+    parts = [f"{run.success:,} success", f"{run.ignored:,} ignored", f"{run.failed:,} failed"]
+    if run.rolled_back:
+        parts.append(f"{run.rolled_back:,} rolled back")
+    text = f"{run} {outcome.lower()}{took}: {run.records_in:,} records in = {' + '.join(parts)}."
+    errors = run.errors + run.unit_errors
+    if not errors:
+        return text
+    return f"{text} {errors:,} error{'' if errors == 1 else 's'}: manage.py flow errors {run.flow.key}"
 
 
 def duration(span: timedelta) -> str:

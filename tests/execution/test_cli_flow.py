@@ -313,11 +313,12 @@ def test_without_a_terminal_there_is_a_line_now_and_then(shop):
 
 def test_the_summary_is_a_sentence(shop, noon):
     run = make_run(
-        make_flow(shop), status="completed", outcome="completed_with_errors", started_at=noon,
-        ended_at=noon.replace(second=9), records_in=1000, success=953, ignored=40, errors=7,
+        make_flow(shop, key="orders"), status="completed", outcome="completed_with_errors", started_at=noon,
+        ended_at=noon.replace(second=9), records_in=1000, success=953, ignored=40, failed=7, errors=8,
     )  # fmt: skip
     assert summary_of(run) == (
-        f"{run} completed with errors in 9.0 s: 1,000 records in = 953 success, 40 ignored, 7 errors."
+        f"{run} completed with errors in 9.0 s: 1,000 records in = 953 success + 40 ignored + 7 failed. "
+        "8 errors: manage.py flow errors orders"
     )
 
 
