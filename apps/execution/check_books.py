@@ -34,58 +34,114 @@ def kept_against(table: str, key: str, column: str, counted: str) -> str:
     )
 
 
-OPEN_OF_STEP = (
-    "SELECT COUNT(*) FROM error e WHERE e.step_id = t.step_id AND e.state = 'open' AND e.retry_run_id IS NULL"
-)
-ERRORS_OF_RUN = "SELECT COUNT(*) FROM error e WHERE e.run_id = t.id AND e.unit"
-ERRORS_OF_STEP_RUN = "SELECT COUNT(*) FROM error e WHERE e.run_id = t.run_id AND e.step_id = t.step_id"
+OPEN = "e.state = 'open' AND e.retry_run_id IS NULL"
+RECORD, UNIT = "e.unit = 'record'", "e.unit <> 'record'"
+AUTO = "e.reason IN ('superseded', 'succeeded', 'ignored')"
+BY_USER = "e.reason IN ('manual', 'retried', 'sent')"
+WATCHED = "e.key_hash IS NOT NULL AND (e.state = 'open' OR e.passed_run_id IS NULL)"
+
+
+def errors(*conditions: str) -> str:
+    """SQL that counts errors by conditions on `e` and the row `t` that keeps the count."""
+    return f"SELECT COUNT(*) FROM error e WHERE {' AND '.join(conditions)}"  # noqa: S608 (constants of this file)
+
+
+def kept(table: str, key: str, counts: dict[str, tuple[str, str]]) -> list[Check]:
+    """Checks of the counters of one table: words -> (column, SQL that counts)."""
+    return [Check(what, kept_against(table, key, column, sql)) for what, (column, sql) in counts.items()]
+
+
+OF_STEP = "e.step_id = t.step_id"
+OF_CAUSE = "e.cause_id = t.id"
+OF_RUN = "e.run_id = t.id"
+OF_STEP_RUN = "e.run_id = t.run_id AND e.step_id = t.step_id"
 RUNS_OF_FLOW = "SELECT COUNT(*) FROM run r WHERE r.flow_id = t.flow_id AND r.status ="
+ENDED = "SELECT r.success + r.ignored + r.failed + r.rolled_back FROM run r WHERE r.id = t.id"
+ENDED_AT_STEP = "SELECT s.success + s.ignored + s.errors + s.rolled_back FROM step_run s WHERE s.id = t.id"
+# an automatic attempt that fails belongs to the error that it tried again, and makes no row of its own
+FAILED_ATTEMPTS = (
+    "SELECT COUNT(*) FROM retry_item i WHERE i.run_id = t.run_id AND i.outcome = 'retry_failed' "
+    "AND i.new_error_id IS NULL AND EXISTS (SELECT 1 FROM error e WHERE e.id = i.error_id AND e.step_id = t.step_id)"
+)
+PAGES_DONE = (
+    "SELECT COUNT(DISTINCT p.seq) FROM page p WHERE p.run_id = t.id AND p.state = 'done' AND NOT EXISTS "
+    "(SELECT 1 FROM page q WHERE q.run_id = p.run_id AND q.seq = p.seq AND q.state <> 'done')"
+)
+ORPHANS = (
+    "SELECT e.id, 1, 0 FROM error e LEFT JOIN run r ON r.id = e.run_id LEFT JOIN cause c ON c.id = e.cause_id "
+    "LEFT JOIN retry_data d ON d.error_id = e.id WHERE r.id IS NULL OR c.id IS NULL OR d.error_id IS NULL"
+)
+
+
+def in_buckets(column: str, counted: str) -> Check:
+    """The half hours of a flow against the sum of its runs; both sums in one row only if they differ."""
+    return Check(
+        f"{column} of flow in half hours",
+        "SELECT flow_id, kept, counted FROM (SELECT t.flow_id, "  # noqa: S608 (constants of this file)
+        f"COALESCE((SELECT SUM(b.{column}) FROM bucket b WHERE b.flow_id = t.flow_id AND b.grain = 30), 0) AS kept, "
+        f"COALESCE((SELECT SUM({counted}) FROM run r WHERE r.flow_id = t.flow_id), 0) AS counted "
+        "FROM flow_state t) x WHERE kept <> counted ORDER BY flow_id",
+    )
+
 
 CHECKS = [
-    Check("open errors of step", kept_against("step_state", "t.step_id", "open_errors", OPEN_OF_STEP)),
-    Check("open unit errors of step", kept_against("step_state", "t.step_id", "open_units", OPEN_OF_STEP + " AND e.unit <> 'record'")),
-    Check("errors in doubt of step", kept_against("step_state", "t.step_id", "in_doubt", OPEN_OF_STEP + " AND e.in_doubt")),
-    Check(
-        "watched keys of step",
-        kept_against(
-            "step_state", "t.step_id", "watched_keys",
-            "SELECT COUNT(*) FROM error e WHERE e.step_id = t.step_id AND e.key_hash IS NOT NULL "
-            "AND (e.state = 'open' OR e.passed_run_id IS NULL)",
-        ),
+    *kept(
+        "step_state",
+        "t.step_id",
+        {
+            "open errors of step": ("open_errors", errors(OF_STEP, OPEN)),
+            "open unit errors of step": ("open_units", errors(OF_STEP, OPEN, UNIT)),
+            "errors in doubt of step": ("in_doubt", errors(OF_STEP, OPEN, "e.in_doubt")),
+            "watched keys of step": ("watched_keys", errors(OF_STEP, WATCHED)),
+        },
     ),
-    Check("open errors of root cause", kept_against("cause", "t.id", "open_errors",
-          "SELECT COUNT(*) FROM error e WHERE e.cause_id = t.id AND e.state = 'open' AND e.retry_run_id IS NULL")),
-    Check("errors of root cause", kept_against("cause", "t.id", "total_errors",
-          "SELECT COUNT(*) FROM error e WHERE e.cause_id = t.id")),
-    Check("errors by half hour of root cause", kept_against("cause", "t.id", "total_errors",
-          "SELECT SUM(b.errors) FROM cause_bucket b WHERE b.cause_id = t.id")),
-    Check("errors of run", kept_against("run", "t.id", "errors", ERRORS_OF_RUN + " = 'record'")),
-    Check("unit errors of run", kept_against("run", "t.id", "unit_errors", ERRORS_OF_RUN + " <> 'record'")),
-    Check("balance of run", kept_against("run", "t.id", "records_in",
-          "SELECT r.success + r.ignored + r.failed + r.rolled_back FROM run r WHERE r.id = t.id")),
-    Check("errors of step run", kept_against("step_run", "t.id", "errors", ERRORS_OF_STEP_RUN + " AND e.unit = 'record'")),
-    Check("unit errors of step run", kept_against("step_run", "t.id", "unit_errors", ERRORS_OF_STEP_RUN + " AND e.unit <> 'record'")),
-    Check("open errors of step run", kept_against("step_run", "t.id", "open_errors",
-          ERRORS_OF_STEP_RUN + " AND e.state = 'open' AND e.retry_run_id IS NULL")),
-    Check("auto-resolved errors of step run", kept_against("step_run", "t.id", "auto_resolved",
-          ERRORS_OF_STEP_RUN + " AND e.reason IN ('superseded', 'succeeded', 'ignored')")),
-    Check("balance of step run", kept_against("step_run", "t.id", "came_in",
-          "SELECT s.success + s.ignored + s.errors + s.rolled_back FROM step_run s WHERE s.id = t.id")),
-    Check("running runs of flow", kept_against("flow_state", "t.flow_id", "running", RUNS_OF_FLOW + " 'running'")),
-    Check("queued runs of flow", kept_against("flow_state", "t.flow_id", "queued", RUNS_OF_FLOW + " 'queued'")),
-    Check("pages done of run", kept_against("run", "t.id", "pages_done",
-          "SELECT COUNT(DISTINCT p.seq) FROM page p WHERE p.run_id = t.id AND p.state = 'done' AND NOT EXISTS "
-          "(SELECT 1 FROM page q WHERE q.run_id = p.run_id AND q.seq = p.seq AND q.state <> 'done')")),
-    *[
-        Check(f"{column} of flow in half hours", kept_against("flow_state", "t.flow_id", "flow_id",
-              f"SELECT CASE WHEN COALESCE((SELECT SUM(b.{column}) FROM bucket b WHERE b.flow_id = t.flow_id AND b.grain = 30), 0) "
-              f"= COALESCE((SELECT SUM({counted}) FROM run r WHERE r.flow_id = t.flow_id), 0) THEN t.flow_id ELSE 0 END"))
-        for column, counted in (("success", "r.success"), ("ignored", "r.ignored"), ("errors", "r.errors + r.unit_errors"))
-    ],
-    Check("orphaned errors", "SELECT e.id, 1, 0 FROM error e LEFT JOIN run r ON r.id = e.run_id "
-          "LEFT JOIN cause c ON c.id = e.cause_id LEFT JOIN retry_data d ON d.error_id = e.id "
-          "WHERE r.id IS NULL OR c.id IS NULL OR d.error_id IS NULL"),
-]  # fmt: skip
+    *kept(
+        "cause",
+        "t.id",
+        {
+            "open errors of root cause": ("open_errors", errors(OF_CAUSE, OPEN)),
+            "errors of root cause": ("total_errors", errors(OF_CAUSE)),
+            "errors by half hour of root cause": (
+                "total_errors",
+                "SELECT SUM(b.errors) FROM cause_bucket b WHERE b.cause_id = t.id",
+            ),
+        },
+    ),
+    *kept(
+        "run",
+        "t.id",
+        {
+            "errors of run": ("errors", errors(OF_RUN, RECORD)),
+            "unit errors of run": ("unit_errors", errors(OF_RUN, UNIT)),
+            "balance of run": ("records_in", ENDED),
+            "pages done of run": ("pages_done", PAGES_DONE),
+        },
+    ),
+    *kept(
+        "step_run",
+        "t.id",
+        {
+            "errors of step run": ("errors", f"SELECT ({errors(OF_STEP_RUN, RECORD)}) + ({FAILED_ATTEMPTS})"),
+            "unit errors of step run": ("unit_errors", errors(OF_STEP_RUN, UNIT)),
+            "open errors of step run": ("open_errors", errors(OF_STEP_RUN, OPEN)),
+            "auto-resolved errors of step run": ("auto_resolved", errors(OF_STEP_RUN, AUTO)),
+            "errors of step run resolved by members": ("user_resolved", errors(OF_STEP_RUN, BY_USER)),
+            "balance of step run": ("came_in", ENDED_AT_STEP),
+        },
+    ),
+    *kept(
+        "flow_state",
+        "t.flow_id",
+        {
+            "running runs of flow": ("running", RUNS_OF_FLOW + " 'running'"),
+            "queued runs of flow": ("queued", RUNS_OF_FLOW + " 'queued'"),
+        },
+    ),
+    in_buckets("success", "r.success"),
+    in_buckets("ignored", "r.ignored"),
+    in_buckets("errors", "r.errors + r.unit_errors"),
+    Check("orphaned errors", ORPHANS),
+]
 
 
 def differences() -> Iterator[Difference]:

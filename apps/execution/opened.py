@@ -67,7 +67,7 @@ class OpenedSteps:
     def _open(self, name: str) -> Connector:
         row = self._rows.get(name)
         if row is None:
-            text = f"There is no connection {name} in this environment any more. Create it, or change the flow's definition."
+            text = f"There is no connection {name} in this environment any more. Create it, or change the definition."
             raise ConnectorError("connection_missing", text, source=ErrorSource.CONNECTION)
         connector = open_connector(row, self.surroundings)
         self._stack.callback(connector.close)

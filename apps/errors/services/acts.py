@@ -79,11 +79,11 @@ def _begin(
 
 def _freeze(act: BulkAct, errors: "QuerySet[Error]") -> int:
     """Write down which errors are meant; errors that arrive later are not swept in."""
-    selected, params = errors.filter(account_id=act.account_id).order_by().values("pk").query.sql_with_params()
+    selected, params = errors.filter(account_id=act.account_id).order_by().values(chosen=F("pk")).query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO bulk_item (account_id, act_id, error_id, result) "  # noqa: S608 (a query of the ORM)
-            f"SELECT %s, %s, selected.id, '' FROM ({selected}) AS selected",
+            f"SELECT %s, %s, selected.chosen, '' FROM ({selected}) AS selected",
             [act.account_id, act.pk, *params],
         )
         return int(cursor.rowcount)

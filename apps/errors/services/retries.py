@@ -54,7 +54,7 @@ def retry_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
 def refusal(error: Error, data: RetryData | None, flow: Flow, options: dict[str, Any], now: datetime) -> str:
     """Why an error cannot be retried now; "" if it can."""
     if error.retry_run_id is not None:
-        return f"is retried already by r-{error.retry_run_id}"
+        return f"retried already by r-{error.retry_run_id}"
     if error.state != ErrorState.OPEN and not options.get("includes_resolved"):
         return "is resolved"
     if data is None or data.purged_at is not None:
@@ -64,7 +64,7 @@ def refusal(error: Error, data: RetryData | None, flow: Flow, options: dict[str,
     if data.from_step.removed_at is not None:
         return "its step was removed"
     if not flow.enabled or flow.removed_at is not None:
-        return "its flow is disabled: start it first"
+        return "its flow is disabled"
     return ""
 
 

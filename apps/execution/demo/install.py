@@ -1,4 +1,4 @@
-"""Installs the demo: sign-in, account, connections, data files, target database and flows, and starts the first runs."""
+"""Installs the demo: sign-in, account, connections, data files, target database, flows; and starts the first runs."""
 
 import secrets
 import shutil
