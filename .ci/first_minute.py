@@ -6,6 +6,7 @@ Needs nothing but Python: the command itself installs the rest.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
 
 INSTALL_S, FIRST_RUNS_S, STOP_S = 240.0, 60.0, 20.0
@@ -44,6 +46,11 @@ def page(address: str) -> tuple[int, str]:
         return error.code, error.read().decode()
     except OSError:
         return 0, ""
+
+
+def headers(address: str) -> Message:
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        return answer.headers
 
 
 def manage(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -99,6 +106,9 @@ def check(address: str) -> None:
     status, text = page(address + "/")
     if status != 200 or "Flowmend" not in text:
         raise SystemExit(f"{address}/ answered {status}")
+    sheet = re.search(r'href="(/static/[^"]+\.css)"', text)
+    if sheet is None or "immutable" not in headers(address + sheet[1]).get("Cache-Control", ""):
+        raise SystemExit("the style sheets are not served for keeping")
     status, text = page(address + "/no/such/page")
     if status != 404 or "There is no such page" not in text:
         raise SystemExit(f"an unknown address answered {status} with a page that is not ours")
