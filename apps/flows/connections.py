@@ -54,8 +54,7 @@ def surroundings_for(account: Account | int) -> Surroundings:
     return Surroundings(
         account=key,
         files_root=Path(settings.FILES_ROOT),
-        sqlite_root=Path(settings.SQLITE_ROOT)
-        / str(key),  # the connector knows no accounts, so each gets its own folder
+        sqlite_root=Path(settings.SQLITE_ROOT) / str(key),  # each account sees its own folder only
         allow_nets=tuple(settings.EGRESS_ALLOW_NETS),
         own_databases=own_databases(),
     )
