@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
-from apps.engine.ports import ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session, Written
+from apps.engine.ports import ConnectorError, ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session, Written
 from apps.engine.records import Item, Page
 from apps.engine.result import FailedRecord, PageResult
 from apps.engine.steps import STEPS, send, split
@@ -83,17 +83,23 @@ class Delivery:
         return walk.result
 
     # --- scope record ----------------------------------------------------------------------------------------------
-    def _scoped_walks(self, entrance: Walk, page: Page, started: list[Item]) -> tuple[PageResult, list[Item]]:
+    def _scoped_walks(
+        self, entrance: Walk, page: Page, started: list[Item], part: str = ""
+    ) -> tuple[PageResult, list[Item]]:
+        """Walk items inside one target transaction; `part` tells their ledger row from that of the whole page."""
         sessions = self._sessions()
         marks = [marked(item) for item in started]
         try:
-            walk, carried = self._replay(entrance, page, marks, sessions)
-            self._write_ledger(page, walk, carried, sessions)
+            walk, carried = self._replay(entrance, page, marks, sessions, part)
+            self._write_ledger(self.ledger_key(page, part), walk, carried, sessions)
             for session in sessions:
                 session.commit()
         except Outage as outage:
             roll_back(sessions)
             return self._whole_page_waits(entrance, marks, outage), []
+        except ConnectorError as error:
+            roll_back(sessions)
+            return self._halves(entrance, page, marks, error)
         except BaseException:
             roll_back(sessions)
             raise
@@ -101,12 +107,30 @@ class Delivery:
         self._send_held(walk, result)
         return result, walk.copies
 
-    def _replay(self, entrance: Walk, page: Page, marks: list[Mark], sessions: list[Session]) -> "tuple[Walk, Carried]":
+    def _halves(
+        self, entrance: Walk, page: Page, marks: list[Mark], error: ConnectorError
+    ) -> tuple[PageResult, list[Item]]:
+        """COMMIT was refused (a constraint that is checked only then): find the records that are to blame by halves."""
+        items = [restored(mark) for mark in marks]
+        if len(items) == 1:
+            node = self._first_import()
+            entry = FailedRecord(items[0], node.index, error.failure(), items[0].at, items[0].record)
+            entrance.set_aside(node, entry, onward=False)
+            return entrance.result, []
+        middle = len(items) // 2
+        second = self._walk(entrance.scope, page)
+        one, copies = self._scoped_walks(entrance, page, items[:middle], ledger_part(items[:middle]))
+        two, more_copies = self._scoped_walks(second, page, items[middle:], ledger_part(items[middle:]))
+        return join(one, two), copies + more_copies
+
+    def _replay(
+        self, entrance: Walk, page: Page, marks: list[Mark], sessions: list[Session], part: str
+    ) -> "tuple[Walk, Carried]":
         carried = Carried(self.plan)
         answers: dict[tuple[int, int], Any] = {}
         for session in sessions:
             session.begin()
-        forced = self._read_ledger(page, sessions)
+        forced = self._read_ledger(self.ledger_key(page, part), sessions)
         for session in sessions:
             session.savepoint("page")
         for attempt in range(MAX_REPLAYS):
@@ -145,16 +169,16 @@ class Delivery:
             if node.kind is StepKind.IMPORT and node.is_transactional
         )
 
-    def _read_ledger(self, page: Page, sessions: list[Session]) -> dict[tuple[str, int], Failure] | None:
+    def _read_ledger(self, key: LedgerKey, sessions: list[Session]) -> dict[tuple[str, int], Failure] | None:
         if not sessions or not self._ledgered():
             return None
-        stored = sessions[0].read_ledger(self.ledger_key(page, ""))
+        stored = sessions[0].read_ledger(key)
         return None if stored is None else unpack_outcomes(stored)
 
-    def _write_ledger(self, page: Page, walk: Walk, carried: "Carried", sessions: list[Session]) -> None:
+    def _write_ledger(self, key: LedgerKey, walk: Walk, carried: "Carried", sessions: list[Session]) -> None:
         if sessions and walk.forced is None and self._ledgered():
             outcomes = pack_outcomes([*carried.write_failures, *walk.write_failures])
-            sessions[0].write_ledger(self.ledger_key(page, ""), outcomes)
+            sessions[0].write_ledger(key, outcomes)
 
     def _sessions(self) -> list[Session]:
         names = dict.fromkeys(
@@ -278,6 +302,10 @@ class Carried:
             kept.failed += [entry for entry in tally.failed if entry.item.ordinal in ordinals]
 
 
+def ledger_part(items: list[Item]) -> str:
+    return f"{items[0].ordinal}-{items[-1].ordinal}"
+
+
 def enter(walk: Walk, page: Page) -> list[Item]:
     """The export's own visits: rows that are no records fail, its output filter holds records back."""
     export = walk.plan.export
@@ -303,21 +331,25 @@ def enter(walk: Walk, page: Page) -> list[Item]:
 
 def merge(entrance: PageResult, walked: PageResult, carried: Carried) -> PageResult:
     """One result out of the entrance, the last walk and what was taken out before it."""
-    for part in (carried.result, entrance):
-        for index, tally in part.tallies.items():
-            into = walked.tally(index)
-            into.succeeded += tally.succeeded
-            into.ignored += tally.ignored
-            into.failed += tally.failed
-            into.rolled_back += tally.rolled_back
-            into.empty_fields += tally.empty_fields
-            into.busy_s += tally.busy_s
-        walked.rest += part.rest
-        walked.log = part.log + walked.log
-        walked.stopped_by = walked.stopped_by or part.stopped_by
-        if part.wait and (walked.wait is None or part.wait.seconds > walked.wait.seconds):
-            walked.wait = part.wait
-    walked.failed += entrance.failed
+    return join(join(walked, carried.result), entrance)
+
+
+def join(walked: PageResult, part: PageResult) -> PageResult:
+    """Add the outcome of some records to that of others."""
+    for index, tally in part.tallies.items():
+        into = walked.tally(index)
+        into.succeeded += tally.succeeded
+        into.ignored += tally.ignored
+        into.failed += tally.failed
+        into.rolled_back += tally.rolled_back
+        into.empty_fields += tally.empty_fields
+        into.busy_s += tally.busy_s
+    walked.rest += part.rest
+    walked.log = part.log + walked.log
+    walked.stopped_by = walked.stopped_by or part.stopped_by
+    walked.failed += part.failed
+    if part.wait and (walked.wait is None or part.wait.seconds > walked.wait.seconds):
+        walked.wait = part.wait
     return walked
 
 

@@ -320,6 +320,24 @@ def test_a_ledger_in_a_scope_tells_also_what_was_undone():
     assert sorted(database.rows["second"]) == [0, 2]
 
 
+@pytest.mark.parametrize("repeats", [Repeats.SAFE, Repeats.LEDGER])
+def test_a_record_that_only_commit_refuses_is_found_and_the_others_go_through(repeats):
+    database = FakeDatabase(refuses_at_commit=lambda rows: any(r["id"] == 5 for r in rows.get("load", {}).values()))
+    plan = chain(table_step(1, "load"), scope=ScopeKind.RECORD)
+    opened = opened_with(database, "load", load=repeats)
+
+    result = deliver(plan, opened, page_of(records(8)))
+
+    assert counts(result) == (7, 0, 1, 0)
+    assert visits(result, 1) == (7, 0, 1, 0)
+    assert sorted(row["id"] for row in database.rows["load"].values()) == [0, 1, 2, 3, 4, 6, 7]
+    assert result.failures()[0].item.ordinal == 5
+    assert database.is_idle
+    again = deliver(plan, opened, page_of(records(8)))
+    assert counts(again) == (7, 0, 1, 0)
+    assert len(database.rows["load"]) == 7, "a repeated delivery adds nothing"
+
+
 def test_a_branch_takes_the_first_way_that_holds_and_the_ways_join_again(scope):
     database = FakeDatabase()
     ways = (Way("even", compile_expression("record.id % 2 == 0"), 2), Way("rest", None, 3))

@@ -1,4 +1,4 @@
-"""A small world for the engine: tables with transactions, lookups, a plan built by hand. Dicts inside, real behaviour."""
+"""A small world for the engine: tables with transactions, lookups, a plan built by hand. Dicts inside, real acts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 from apps.engine.delivery import Delivery
 from apps.engine.plan import END, Node, Plan, Policy, ScopeKind, StepKind
 from apps.engine.ports import (
-    Batch,
     BadRecord,
+    Batch,
+    ConnectorError,
     Failure,
     LedgerKey,
     Outage,
@@ -29,13 +30,14 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @dataclass
 class FakeDatabase:
-    """Rows by table and id, one transaction at a time, with savepoints. `fails(table, body)` says why a row is refused."""
+    """Rows by table and id, one transaction at a time, savepoints. `fails(table, body)` says why a row is refused."""
 
     rows: dict[str, dict[Any, Record]] = field(default_factory=dict)
     ledger: dict[LedgerKey, bytes] = field(default_factory=dict)
     fails: Callable[[str, Record], str | None] = lambda table, body: None
     is_down: bool = False
     dies_at_commit: bool = False
+    refuses_at_commit: Callable[[Any], bool] = lambda rows: False
     writes: int = 0
     _saved: dict[str, Any] = field(default_factory=dict)
 
@@ -53,6 +55,8 @@ class FakeDatabase:
         self.rows, self.ledger = deepcopy(rows), dict(ledger)
 
     def commit(self) -> None:
+        if self.refuses_at_commit(self.rows):
+            raise ConnectorError("23503", "A constraint that is checked at COMMIT does not hold.")
         self._saved.clear()
         if self.dies_at_commit:
             self.dies_at_commit = False
@@ -135,7 +139,7 @@ class FakeOpened:
         return self.sessions[connection]
 
 
-def node(index: int, key: str, kind: StepKind, *, next: int | None = None, **facts: Any) -> Node:
+def node(index: int, key: str, kind: StepKind, *, next: int | None = None, **facts: Any) -> Node:  # noqa: A002
     return Node(index=index, key=key, name=key, kind=kind, next=index + 1 if next is None else next, **facts)
 
 
