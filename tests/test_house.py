@@ -26,7 +26,8 @@ EXTRAS = {
 }
 DIRECT = [*RUN_TIME, *(wanted for extra in EXTRAS.values() for wanted in extra)]
 NOT_IMPORTED = {"tzdata"}  # zoneinfo reads it where the system has no time zones
-BROUGHT_ALONG = {"pydantic-core": "pydantic"}  # one release of the one fits one of the other
+# parts of what the other one hands out; it says itself which release of them it fits
+BROUGHT_ALONG = {"pydantic-core": "pydantic", "yarl": "aiohttp", "multidict": "aiohttp"}
 
 
 def ignored() -> list[str]:
