@@ -99,7 +99,7 @@ def csv_row(row: FlowRow) -> tuple[object, ...]:
         row.sums.ignored,
         row.sums.errors,
         row.buckets.auto_resolved,
-        None if average is None else round(average.total_seconds(), 3),
+        None if average is None else round(average, 3),
         None if ms is None else round(ms, 3),
     )
 

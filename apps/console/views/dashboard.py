@@ -32,7 +32,7 @@ from apps.console.selectors.running import works
 from apps.console.selectors.strip import OpenCount, open_counts, strip_of
 from apps.flows.models import Integration
 
-ROWS_A_PAGE = 100
+ROWS_A_PAGE = 50
 RUNNING_EVERY_S, COMPLETED_EVERY_S = 3, 10
 
 
