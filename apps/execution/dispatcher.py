@@ -17,6 +17,7 @@ from apps.errors.models import BulkAct
 from apps.errors.services import start_due_retries
 from apps.errors.services.acts import PERFORM_ACT
 from apps.execution.claims import due, lease_is_free
+from apps.execution.probing import hint_probes
 from apps.flows.models import Flow
 from apps.flows.schedules import next_due
 from apps.runs.models import Run
@@ -32,7 +33,7 @@ MOST_AT_ONCE = 200
 
 def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
-    return start_scheduled() + start_due_retries() + hint_due_runs() + hint_unfinished_acts()
+    return start_scheduled() + start_due_retries() + hint_due_runs() + hint_unfinished_acts() + hint_probes()
 
 
 def hint_unfinished_acts() -> int:

@@ -25,12 +25,14 @@ from apps.errors.states import ErrorUnit
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
 from apps.flows.models import Flow, Step
-from apps.flows.services import note_outage, note_success
+from apps.flows.services import note_outage, note_success, offline_among
 from apps.runs.models import Intent, IntentState, LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.services import RunRefused, end_run, outcome_of, start_run
 from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus, Trigger
 
+OFFLINE_WAIT_S = 3600.0
+"""A run that needs an offline connection sleeps that long, unless the connection comes back and wakes it."""
 SOURCE_WAITS_S = (5, 10, 20, 40, 60)
 """How long a run waits each time its export cannot be reached, before its window fails."""
 DEADLY_DELIVERIES = 3
@@ -90,7 +92,7 @@ class RunJournal:
         assert row.payload is not None
         items, malformed = unpack(bytes(row.payload))
         self.rows[row.seq, row.part] = row
-        return Page(row.seq, row.part, row.now_at, items, malformed)
+        return Page(row.seq, row.part, row.now_at, items, malformed, cut_from=cut_from(row))
 
     def _wait_for_page(self, row: PageRow) -> None:
         """The page is parked for later: put the run aside until then."""
@@ -123,12 +125,16 @@ class RunJournal:
             return page
         with transaction.atomic():
             self._locked_run()
-            rest = self._part_row(row, pack(items[middle:], []), len(items) - middle)
-            rest.save(force_insert=True)
-            kept = pack(items[:middle], malformed)
-            PageRow.unscoped.filter(pk=row.pk).update(payload=kept, records=middle + len(malformed), deliveries=1)
-        row.payload, row.deliveries = kept, 1
+            self._rename(row)
+            row.payload, row.records, row.deliveries = pack(items[:middle], malformed), middle + len(malformed), 1
+            row.save(update_fields=["part", "source_ref", "payload", "records", "deliveries"])
+            self._part_row(row, pack(items[middle:], []), len(items) - middle).save(force_insert=True)
         return self._opened(row)
+
+    def _rename(self, row: PageRow) -> None:
+        """Both halves get names of their own: the old one may stand in the target's ledger for all of the records."""
+        row.source_ref = {**row.source_ref, "cut_from": [*cut_from(row), row.part]}
+        row.part = self._next_part(row)
 
     def store(self, fetched: Fetched, *, claim: bool) -> Page:
         row = PageRow(
@@ -226,6 +232,7 @@ class RunJournal:
         if result.rest:
             part = self._part_row(row, pack(result.rest, []), len(result.rest))
             part.state = PageState.PARKED
+            part.source_ref = {"at": row.source_ref.get("at", "")}  # none of these was written: no ledger tells of them
             part.attempt = row.attempt + 1
             part.deliveries = 0
             part.save(force_insert=True)
@@ -235,13 +242,16 @@ class RunJournal:
         others = PageRow.unscoped.filter(run_id=self.run.pk, seq=row.seq).exclude(state=PageState.DONE)
         return not others.exists()
 
+    def _next_part(self, row: PageRow) -> int:
+        last: int = PageRow.unscoped.filter(run_id=self.run.pk, seq=row.seq).aggregate(last=Max("part"))["last"]
+        return last + 1
+
     def _part_row(self, row: PageRow, payload: bytes, records: int) -> PageRow:
-        last = PageRow.unscoped.filter(run_id=self.run.pk, seq=row.seq).aggregate(last=Max("part"))["last"]
         return PageRow(
             account_id=row.account_id,
             run_id=row.run_id,
             seq=row.seq,
-            part=last + 1,
+            part=self._next_part(row),
             records=records,
             ordinal_from=row.ordinal_from,
             payload=payload,
@@ -371,6 +381,20 @@ class RunJournal:
         with transaction.atomic():
             return self._cancel_if_asked(self._locked_run())
 
+    def wait_for_connection(self) -> bool:
+        """Put the run aside if a connection that it needs is offline; uses no attempt. True: it waits."""
+        names = [node.connection for node in self.plan.nodes if node.connection]
+        run = self.run
+        away = offline_among(account_id=run.account_id, environment=run.environment, names=names)
+        if away is None:
+            return False
+        since = f"{away.offline_since:%d %b %H:%M:%S} UTC" if away.offline_since else ""
+        reason = f"waiting: connection {away.name}: offline since {since}: {away.last_error}"
+        with transaction.atomic():
+            self._locked_run()
+            self._put_aside(OFFLINE_WAIT_S, reason)
+        return True
+
     def _note_outage(self, connection: str, message: str) -> None:
         run = self.run
         note_outage(account_id=run.account_id, environment=run.environment, name=connection, message=message)
@@ -402,6 +426,11 @@ class RunJournal:
             is_auto_retry=run.kind == RunKind.AUTO_RETRY,
             member=run.started_by_id,
         )
+
+
+def cut_from(row: PageRow) -> tuple[int, ...]:
+    """The parts that a part was cut out of because workers died on them, oldest first."""
+    return tuple((row.source_ref or {}).get("cut_from", ()))
 
 
 def stop_failure(result: PageResult) -> Failure:

@@ -1,6 +1,7 @@
 """What the queue calls: an id in, the work of one slice done."""
 
 from apps.errors import services as errors
+from apps.execution.probing import probe
 from apps.execution.worker import work_slice
 
 
@@ -12,3 +13,8 @@ def work_run(run_id: int) -> None:
 def perform_act(act_id: int) -> None:
     """Do what is left of an act on many errors."""
     errors.perform_act(act_id)
+
+
+def probe_connection(connection_id: int) -> None:
+    """Try a connection that is offline."""
+    probe(connection_id)

@@ -1,19 +1,40 @@
-"""What the runs learned about connections: online once a page went through, the last error while one waits."""
+"""What the runs learned about connections: online once a page went through, offline after failures in a row.
+
+A connection that is offline is one incident: work that needs it waits and uses no attempts, and a probe with growing
+intervals brings it back.
+"""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import F, Q
 
+from apps.accounts.services import SYSTEM, record_audit
+from apps.core.clock import database_now, read_now
 from apps.core.text import short, storable
 from apps.flows.models import Connection, ConnectionState
 
 LONGEST_ERROR = 1_000
+OFFLINE_AFTER = 3
+"""Consecutive failures to connect that take a connection offline."""
+FIRST_PROBE_S = 10
+LONGEST_PROBE_S = 300
 
 
 def note_outage(*, account_id: int, environment: str, name: str, message: str) -> None:
-    """A connection could not be reached; part of the transaction that puts the run aside."""
+    """A connection could not be reached; part of the transaction that puts the run aside. The last straw: offline."""
     mine = Connection.objects.of(account_id).filter(environment=environment, name=name)
     mine.update(failures=F("failures") + 1, last_error=short(storable(message)[0], LONGEST_ERROR))
+    went = mine.filter(failures__gte=OFFLINE_AFTER).exclude(state=ConnectionState.OFFLINE).update(
+        state=ConnectionState.OFFLINE,
+        offline_since=database_now(),
+        probe_at=database_now(seconds=FIRST_PROBE_S),
+    )  # fmt: skip
+    if went:
+        connection = mine.get()
+        after = {"failures": connection.failures, "error": connection.last_error}
+        record_audit(account=account_id, actor=SYSTEM, act="connection.offline", target=connection, after=after)
 
 
 def note_success(*, account_id: int, environment: str, names: Iterable[str]) -> None:
@@ -23,3 +44,44 @@ def note_success(*, account_id: int, environment: str, names: Iterable[str]) -> 
     mine.filter(news).exclude(state=ConnectionState.OFFLINE).update(
         state=ConnectionState.ONLINE, failures=0, last_error=""
     )
+
+
+def offline_among(*, account_id: int, environment: str, names: Iterable[str]) -> Connection | None:
+    """One of these connections that is offline, None if all may be used."""
+    mine = Connection.objects.of(account_id).filter(environment=environment, name__in=sorted(set(names)))
+    away: Connection | None = mine.filter(state=ConnectionState.OFFLINE).order_by("offline_since").first()
+    return away
+
+
+def claim_due_probes() -> list[Connection]:
+    """The offline connections that should be tried now; each is claimed, its next probe later than this one."""
+    due = Connection.unscoped.filter(state=ConnectionState.OFFLINE, probe_at__lte=database_now())
+    return [connection for connection in due.order_by("probe_at")[:100] if _claim_probe(connection)]
+
+
+def _claim_probe(connection: Connection) -> bool:
+    """Compare-and-swap on the time of the probe: the interval grows with the time that it has been offline."""
+    now = read_now()
+    away_s = (now - connection.offline_since).total_seconds() if connection.offline_since else 0.0
+    following = now + timedelta(seconds=min(LONGEST_PROBE_S, max(FIRST_PROBE_S, away_s)))
+    mine = Connection.objects.of(connection.account_id).filter(pk=connection.pk, probe_at=connection.probe_at)
+    return bool(mine.update(probe_at=following))
+
+
+def bring_online(connection: Connection) -> bool:
+    """The probe got through: the incident is over. False if it was over already."""
+    with transaction.atomic():
+        offline = Connection.objects.of(connection.account_id).filter(pk=connection.pk, state=ConnectionState.OFFLINE)
+        back = offline.update(
+            state=ConnectionState.ONLINE, failures=0, last_error="", offline_since=None, probe_at=None
+        )
+        if back:
+            since = connection.offline_since.isoformat() if connection.offline_since else None
+            record_audit(
+                account=connection.account_id,
+                actor=SYSTEM,
+                act="connection.online",
+                target=connection,
+                before={"offline_since": since},
+            )
+    return bool(back)

@@ -1,0 +1,61 @@
+"""Tries connections that are offline, and lets the work that waited for them go on in growing waves."""
+
+from math import log2
+
+from apps.core.clock import database_now
+from apps.core.queue import enqueue
+from apps.engine.ports import ConnectorError
+from apps.flows.connections import open_connector, surroundings_for
+from apps.flows.models import Connection, ConnectionState
+from apps.flows.services.health import bring_online, claim_due_probes
+from apps.runs.models import Run
+from apps.runs.services import hint
+
+PROBE = "apps.execution.tasks.probe_connection"
+WAVE_S = 3.0
+"""One run first, two more after that time, then four, eight, …"""
+
+
+def hint_probes() -> int:
+    """Hint at the probes that are due; returns how many."""
+    due = claim_due_probes()
+    for connection in due:
+        enqueue(PROBE, connection.pk)
+    return len(due)
+
+
+def probe(connection_id: int) -> None:
+    """Ping an offline connection; if it answers, it is online and what waited for it goes on."""
+    connection = Connection.unscoped.filter(pk=connection_id, state=ConnectionState.OFFLINE).first()
+    if connection is not None and answers(connection) and bring_online(connection):
+        wake_waiting(connection)
+
+
+def answers(connection: Connection) -> bool:
+    try:
+        connector = open_connector(connection, surroundings_for(connection.account_id))
+    except ConnectorError:
+        return False
+    try:
+        return connector.ping().is_ok
+    finally:
+        connector.close()
+
+
+def waiting_reason(name: str) -> str:
+    """How the wait reason of a run begins that waits for a connection."""
+    return f"waiting: connection {name}:"
+
+
+def wake_waiting(connection: Connection) -> None:
+    """Let the runs that waited go on, the oldest first, in waves that double."""
+    waiting = Run.objects.of(connection.account_id).active().filter(
+        environment=connection.environment, wait_reason__startswith=waiting_reason(connection.name)
+    )  # fmt: skip
+    for number, key in enumerate(waiting.order_by("pk").values_list("pk", flat=True)):
+        wave = int(log2(number + 1))
+        Run.objects.of(connection.account_id).filter(pk=key).update(
+            not_before=database_now(seconds=wave * WAVE_S), hinted_at=database_now()
+        )
+        if wave == 0:
+            hint(key)
