@@ -9,6 +9,7 @@ from apps.connectors.base import Connector, Ping
 from apps.connectors.files.faults import file_fault
 from apps.connectors.files.options import FileConfig, FileExportOptions, FileImportOptions
 from apps.connectors.files.root import Root
+from apps.connectors.files.shelf import LocalShelf
 from apps.connectors.files.source import FileSource
 from apps.connectors.files.target import FileTarget
 from apps.engine.ports import Classification, ConnectorError, Source, Target, Window
@@ -38,7 +39,7 @@ class FilesConnector(Connector):
         return FileSource(self._opened(create=False), options, window, self.surroundings.limits)
 
     def open_import(self, options: Any) -> Target:
-        return FileTarget(self._opened(create=True), options, self.surroundings.limits)
+        return FileTarget(LocalShelf(self._opened(create=True)), options, self.surroundings.limits)
 
     def close(self) -> None:
         if self._root is not None:

@@ -6,15 +6,18 @@ newest line of each record counts.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
+from typing import Any, Protocol
 
 import orjson
 
 from apps.connectors.files.root import FILE_MODE, HIDDEN, Root
 
+RUN_PREFIX = "run-"
 ENDING = ".part"
 TARGET_FILE = "target.json"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,7 +40,39 @@ class Part:
     first: int
     last: int
     name: str
-    written_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is published: the run's folder, the name of its file, and whether that file keeps what it holds."""
+
+    folder: str
+    name: str
+    is_append: bool
+
+
+class PartFolder(Protocol):
+    """The hidden folder of a run, for reading."""
+
+    def names(self) -> list[str]: ...
+
+    def first_line(self, name: str) -> bytes: ...
+
+    def read(self, name: str) -> bytes: ...
+
+
+def part_of(lines: Sequence[Line], fields: Iterable[str]) -> tuple[str, list[bytes]]:
+    """The name and the content of the part that holds these lines; `fields` are the names that occur in them."""
+    index = {
+        "rows": [[line.ordinal, line.key, len(line.text)] for line in lines],
+        "fields": list(fields),
+        "at": time.time_ns(),
+    }
+    ordinals = [line.ordinal for line in lines]
+    identity = sha256("\n".join(line.key for line in lines).encode()).hexdigest()[:16]
+    name = f"{min(ordinals):016d}-{max(ordinals):016d}-{identity}{ENDING}"
+    head = orjson.dumps(index, option=orjson.OPT_APPEND_NEWLINE)
+    return name, [head, *(line.text for line in lines)]
 
 
 class Staging:
@@ -64,30 +99,42 @@ class Staging:
 
     def store(self, lines: Sequence[Line], fields: Iterable[str]) -> None:
         """Keep the lines; `fields` are the names that occur in them, in order."""
-        index = {"rows": [[line.ordinal, line.key, len(line.text)] for line in lines], "fields": list(fields)}
-        ordinals = [line.ordinal for line in lines]
-        identity = sha256("\n".join(line.key for line in lines).encode()).hexdigest()[:16]
-        name = f"{min(ordinals):016d}-{max(ordinals):016d}-{identity}{ENDING}"
-        head = orjson.dumps(index, option=orjson.OPT_APPEND_NEWLINE)
+        name, pieces = part_of(lines, fields)
         with self._root.directory(self.segments, create=True) as fd:
-            beside = write_beside(fd, name, [head, *(line.text for line in lines)])
+            beside = write_beside(fd, name, pieces)
             os.rename(beside, name, src_dir_fd=fd, dst_dir_fd=fd)
             os.fsync(fd)
 
 
-class Parts:
-    """The parts in an open folder, for publishing."""
+class LocalParts:
+    """The hidden folder of a run on this machine. Every method may raise OSError."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.all = sorted(self._named(name) for name in os.listdir(fd) if name.endswith(ENDING))
+
+    def names(self) -> list[str]:
+        return os.listdir(self._fd)
+
+    def first_line(self, name: str) -> bytes:
+        with open(os.open(name, _READ, dir_fd=self._fd), "rb") as file:
+            return file.readline()
+
+    def read(self, name: str) -> bytes:
+        return read_whole(self._fd, name)
+
+
+class Parts:
+    """The parts in a run's folder, for publishing."""
+
+    def __init__(self, folder: PartFolder) -> None:
+        self._folder = folder
+        self.all = sorted(_named(name) for name in folder.names() if name.endswith(ENDING))
 
     def fields(self) -> list[str]:
         """All field names in the order in which they first occur."""
         names: dict[str, None] = {}
         for part in self.all:
-            with open(os.open(part.name, _READ, dir_fd=self._fd), "rb") as file:
-                names.update(dict.fromkeys(orjson.loads(file.readline())["fields"]))
+            names.update(dict.fromkeys(orjson.loads(self._folder.first_line(part.name))["fields"]))
         return list(names)
 
     def lines(self) -> Iterator[list[bytes]]:
@@ -108,22 +155,26 @@ class Parts:
             yield group
 
     def _body(self, part: Part) -> list[bytes]:
-        return BytesIO(read_whole(self._fd, part.name)).readlines()[1:]
+        return BytesIO(self._folder.read(part.name)).readlines()[1:]
 
     def _merged(self, group: list[Part]) -> list[bytes]:
         """The newest line of every record; records that share a key within one part are told apart by their turn."""
         chosen: dict[tuple[str, int], tuple[int, bytes]] = {}
-        for part in sorted(group, key=lambda part: part.written_ns):
-            head, *lines = BytesIO(read_whole(self._fd, part.name)).readlines()
+        for index, lines in sorted(map(self._opened, group), key=lambda opened: opened[0].get("at", 0)):
             turns: dict[str, int] = {}
-            for (ordinal, key, _), line in zip(orjson.loads(head)["rows"], lines, strict=True):
+            for (ordinal, key, _), line in zip(index["rows"], lines, strict=True):
                 turns[key] = turns.get(key, 0) + 1
                 chosen[key, turns[key]] = (ordinal, line)
         return [line for _, line in sorted(chosen.values(), key=lambda entry: entry[0])]
 
-    def _named(self, name: str) -> Part:
-        first, last, _ = name.split("-")
-        return Part(int(first), int(last), name, os.stat(name, dir_fd=self._fd).st_mtime_ns)
+    def _opened(self, part: Part) -> tuple[dict[str, Any], list[bytes]]:
+        head, *lines = BytesIO(self._folder.read(part.name)).readlines()
+        return orjson.loads(head), lines
+
+
+def _named(name: str) -> Part:
+    first, last, _ = name.split("-")
+    return Part(int(first), int(last), name)
 
 
 def write_beside(fd: int, name: str, pieces: Iterable[bytes]) -> str:

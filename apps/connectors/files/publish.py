@@ -6,41 +6,34 @@ step 3 leaves the old file, and all is done again. After it the marker tells tha
 if the next run comes first: whoever publishes settles the others' markers before anything else, under one lock.
 """
 
-import csv
 import fcntl
-import gzip
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import orjson
 
 from apps.connectors.base import Limits
-from apps.connectors.files.encode import csv_cells
+from apps.connectors.files.content import Content
 from apps.connectors.files.options import FileImportOptions
-from apps.connectors.files.parts import Parts, read_whole, remove_quietly, write_beside
-from apps.connectors.files.root import FILE_MODE, HIDDEN, Root, split_name
-from apps.connectors.files.streams import GZIP_MAGIC, Packing, Stream, open_stream
+from apps.connectors.files.parts import (
+    RUN_PREFIX,
+    LocalParts,
+    Parts,
+    Publication,
+    read_whole,
+    remove_quietly,
+    write_beside,
+)
+from apps.connectors.files.root import FILE_MODE, HIDDEN, LocalFile, Root, split_name
 
-Sink = io.BufferedWriter | gzip.GzipFile
-
-RUN_PREFIX = "run-"
 DONE_PREFIX = "done-"
 MARKER = "published.json"
 LOCK = "lock"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What is published: the run's folder, the name of its file, and whether that file keeps what it holds."""
-
-    folder: str
-    name: str
-    is_append: bool
 
 
 def publish(root: Root, publication: Publication, options: FileImportOptions, limits: Limits) -> None:
@@ -116,25 +109,12 @@ class Work:
     options: FileImportOptions
     limits: Limits
 
-    @property
-    def kind(self) -> str:
-        return self.options.written_format(self.publication.name)
-
-    @property
-    def is_gzip(self) -> bool:
-        named = self.last.lower().endswith(".gz")
-        return self.options.compression == "gzip" or (self.options.compression == "auto" and named)
-
 
 def _replace(work: Work) -> None:
     beside = f".flowmend-{work.publication.folder}.tmp"
     try:
         with open(os.open(beside, _CREATE, FILE_MODE, dir_fd=work.place), "wb") as file:
-            if work.is_gzip:
-                with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                    _write(work, packed)
-            else:
-                _write(work, file)
+            _write(work, file)
             file.flush()
             os.fsync(file.fileno())
         marker = {"name": work.publication.name, "file": _identity(work.place, beside)}
@@ -149,93 +129,18 @@ def _replace(work: Work) -> None:
     os.fsync(work.place)
 
 
-# --- the content of the file -----------------------------------------------------------------------------------------
-def _write(work: Work, out: Sink) -> None:
-    parts = Parts(work.run)
-    if work.kind == "csv":
-        _write_csv(work, parts, out)
-    elif work.kind == "json":
-        _write_json(parts, out)
-    else:
-        _copy_old(work, out)
-        for lines in parts.lines():
-            out.writelines(lines)
+def _write(work: Work, file: BinaryIO) -> None:
+    publication = work.publication
+    old = _old_file(work) if publication.is_append else None
+    try:
+        Content(publication.name, Parts(LocalParts(work.run)), work.options, work.limits, old).write_to(file)
+    finally:
+        if old is not None:
+            old.close()
 
 
-def _write_json(parts: Parts, out: Sink) -> None:
-    before = b"[\n"
-    for lines in parts.lines():
-        out.write(before + b",\n".join(line[:-1] for line in lines))
-        before = b",\n"
-    out.write(b"\n]\n" if before == b",\n" else b"[]\n")
-
-
-def _write_csv(work: Work, parts: Parts, out: Sink) -> None:
-    options = work.options
-    wanted = options.columns or parts.fields()
-    text = io.TextIOWrapper(out, "utf-8", newline="", write_through=False)
-    writer = csv.writer(text, delimiter=options.delimiter, lineterminator="\r\n")
-    old = _old_rows(work)
-    header = next(old, [])
-    columns = header + [name for name in wanted if name not in header]
-    writer.writerow(columns)
-    for row in old:
-        writer.writerow(row + [""] * (len(columns) - len(row)))
-    for lines in parts.lines():
-        records = map(orjson.loads, lines)
-        writer.writerows(csv_cells(record, columns, defuse=options.defuse_formulas) for record in records)
-    text.flush()
-    text.detach()
-
-
-def _old_rows(work: Work) -> Iterator[list[str]]:
-    """The rows, header first, of the file that is to be kept."""
-    file = io.BufferedReader(_OldFile(work), 1 << 20)
-    with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        yield from (row for row in csv.reader(text, delimiter=work.options.delimiter) if row)
-
-
-def _copy_old(work: Work, out: Sink) -> None:
-    """Copy the file that is to be kept, and end its last line."""
-    old, last = _OldFile(work), b"\n"
-    while block := old.block():
-        out.write(block)
-        last = block[-1:]
-    old.close()
-    if last != b"\n":
-        out.write(b"\n")
-
-
-class _OldFile(io.RawIOBase):
-    """The unpacked bytes of the file in place, or none where nothing is to be kept."""
-
-    def __init__(self, work: Work) -> None:
-        self._fd = -1
-        self._stream: Stream | None = None
-        if work.publication.is_append:
-            self._open(work)
-
-    def _open(self, work: Work) -> None:
-        try:
-            self._fd = os.open(work.last, _READ, dir_fd=work.place)
-        except FileNotFoundError:
-            return
-        is_gzip = os.pread(self._fd, 2, 0) == GZIP_MAGIC
-        self._stream = open_stream(self._fd, Packing(work.publication.name, is_gzip, work.limits))
-
-    def block(self, size: int = 1 << 20) -> bytes:
-        return self._stream.read(size) if self._stream else b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        block = self.block(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        super().close()
+def _old_file(work: Work) -> LocalFile | None:
+    try:
+        return LocalFile(os.open(work.last, _READ, dir_fd=work.place), work.publication.name)
+    except FileNotFoundError:
+        return None

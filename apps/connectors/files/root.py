@@ -4,10 +4,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import BinaryIO
 
+from apps.connectors.files.store import Found
 from apps.engine.ports import Classification, ConnectorError
 
 HIDDEN = ".flowmend"
@@ -22,22 +23,40 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a named pipe must not hang the worker
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Found:
-    """A regular file below the root. `name` has its folders, joined by "/"; `size` in bytes, `mtime_ns` since 1970."""
+class LocalFile:
+    """A regular file of this machine, open for reading. Every method but `read_at` may raise OSError."""
 
-    name: str
-    size: int
-    mtime_ns: int
-    inode: int
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd = fd
+        self._name = name
+        self.found = self.look()
 
-    @classmethod
-    def of(cls, name: str, info: os.stat_result) -> "Found":
-        return cls(name, info.st_size, info.st_mtime_ns, info.st_ino)
+    def read_at(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise ConnectorError(
+                "read_failed",
+                f"{self._name} could not be read at byte {offset}: {error.strerror}.",
+                classification=Classification.INTERMITTENT,
+            ) from error
 
-    @property
-    def fingerprint(self) -> list[int]:
-        return [self.size, self.mtime_ns, self.inode]
+    def look(self) -> Found:
+        return found_of(self._name, os.fstat(self._fd))
+
+    def seekable(self) -> BinaryIO:
+        file = os.fdopen(os.dup(self._fd), "rb")
+        file.seek(0)
+        return file
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def found_of(name: str, info: os.stat_result) -> Found:
+    return Found(name, info.st_size, info.st_mtime_ns, info.st_ino)
 
 
 def split_name(name: str) -> list[str]:
@@ -109,19 +128,17 @@ class Root:
         finally:
             os.close(fd)
 
-    def open_read(self, name: str) -> tuple[int, Found]:
-        """An open regular file and what it was when it was opened."""
+    def open_file(self, name: str) -> LocalFile:
         *folders, last = split_name(name)
         with self.directory(folders) as parent:
             fd = os.open(last, _READ, dir_fd=parent)
         try:
-            info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode):
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(f"{name} is not a regular file")
+            return LocalFile(fd, "/".join([*folders, last]))
         except OSError:
             os.close(fd)
             raise
-        return fd, Found.of("/".join([*folders, last]), info)
 
     def find(self, pattern: str) -> list[Found]:
         """The regular files that a name or a pattern of names stands for, in name order."""
@@ -130,12 +147,12 @@ class Root:
     def _find(self, folders: list[str], pattern: list[str]) -> Iterator[Found]:
         first, *rest = pattern
         for name, info in self.entries(folders):
-            if not _matches(name, first):
+            if not matches(name, first):
                 continue
             if rest and stat.S_ISDIR(info.st_mode):
                 yield from self._find([*folders, name], rest)
             elif not rest and stat.S_ISREG(info.st_mode):
-                yield Found.of("/".join([*folders, name]), info)
+                yield found_of("/".join([*folders, name]), info)
 
     def entries(self, folders: list[str]) -> list[tuple[str, os.stat_result]]:
         """What a folder holds, links left out; nothing when it is not there."""
@@ -151,12 +168,15 @@ class Root:
             return []
         return found
 
+    def names(self, folders: list[str]) -> list[str]:
+        return sorted(name for name, _ in self.entries(folders))
+
     def move(self, name: str, into: list[str]) -> str:
         """Move a file into a folder below the root; a taken name gets a number. The new name is handed back."""
         *folders, last = split_name(name)
         with self.directory(folders) as source, self.directory(into, create=True) as target:
             for number in range(1, MAX_FILES):
-                free = last if number == 1 else _numbered(last, number)
+                free = last if number == 1 else numbered(last, number)
                 if _move_to_free_name(source, last, target, free):
                     return "/".join([*into, free])
         raise OSError(f"{'/'.join(into)} has too many files named like {last}")
@@ -179,12 +199,12 @@ def _is_same_file(source: int, name: str, target: int, other: str) -> bool:
     return (old.st_ino, old.st_dev) == (new.st_ino, new.st_dev) and source != target
 
 
-def _numbered(name: str, number: int) -> str:
+def numbered(name: str, number: int) -> str:
     stem, dot, endings = name.partition(".")
     return f"{stem}-{number}{dot}{endings}"
 
 
-def _matches(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
     if not is_pattern(pattern):
         return name == pattern
     return fnmatchcase(name, pattern) and (pattern.startswith(".") or not name.startswith("."))

@@ -1,6 +1,5 @@
 """An export of files: the files of a pattern in name order, each cut into pages that can be read again."""
 
-import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from apps.connectors.base import Limits
 from apps.connectors.files.faults import file_fault
 from apps.connectors.files.formats import open_rows
 from apps.connectors.files.options import FileExportOptions
-from apps.connectors.files.root import MAX_FILES, Found, Root, is_pattern, split_name
+from apps.connectors.files.root import MAX_FILES, is_pattern, split_name
 from apps.connectors.files.rows import Row, Rows
+from apps.connectors.files.store import Found, OpenFile, Store
 from apps.engine.ports import CheckpointValue, Classification, ConnectorError, Record, SourcePage, Window
 
 DIGEST_BYTES = 8
@@ -23,7 +23,7 @@ SHOWN_NAMES = 5
 
 def digest_of(found: Found) -> bytes:
     """Names one state of one file: the same name with another size or time is another file."""
-    text = f"{found.name}\0{found.size}\0{found.mtime_ns}".encode("utf-8", "surrogateescape")
+    text = f"{found.name}\0{found.size}\0{found.mtime_ns}{found.tag}".encode("utf-8", "surrogateescape")
     return blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
@@ -37,8 +37,8 @@ class FileSource:
     resumable = True
     in_order = True
 
-    def __init__(self, root: Root, options: FileExportOptions, window: Window, limits: Limits) -> None:
-        self._root = root
+    def __init__(self, store: Store, options: FileExportOptions, window: Window, limits: Limits) -> None:
+        self._store = store
         self._options = options
         self._window = window
         self._limits = limits
@@ -59,7 +59,7 @@ class FileSource:
         try:
             for found in self._listing():
                 if digest_of(found) in self._done | self._seen:
-                    self._root.move(found.name, into)
+                    self._store.move(found.name, into)
         except OSError as error:
             raise file_fault(error, self._options.path, f"moved to {self._options.move_to}") from error
 
@@ -79,7 +79,7 @@ class FileSource:
 
     def _listing(self) -> list[Found]:
         try:
-            found = self._root.find(self._options.path)
+            found = self._store.find(self._options.path)
         except OSError as error:
             raise file_fault(error, self._options.path, "read") from error
         away = "/".join(split_name(self._options.move_to)) + "/" if self._options.move_to else ""
@@ -106,7 +106,7 @@ class FileSource:
             return
         path = self._options.path
         what = f"No file matches {path}" if is_pattern(path) else f"There is no file {path}"
-        text = f"{what} in {self._root.shown}. {self._neighbours()}"
+        text = f"{what} in {self._store.shown}. {self._neighbours()}"
         raise ConnectorError("file_not_found", text, classification=Classification.MISSING)
 
     def _refuse_vanished(self, waiting: list[Found]) -> None:
@@ -119,16 +119,17 @@ class FileSource:
     def _neighbours(self) -> str:
         """What is there instead, the likeliest names first."""
         *folders, last = split_name(self._options.path)
-        names = sorted(name for name, _ in self._root.entries(folders))
+        names = self._store.names(folders)
         if not names:
-            return f"The folder {'/'.join(folders) or self._root.shown} is empty or does not exist."
+            return f"The folder {'/'.join(folders) or self._store.shown} is empty or does not exist."
         near = get_close_matches(last, names[:MAX_FILES], n=SHOWN_NAMES, cutoff=0.3) or names[:SHOWN_NAMES]
         more = f" and {len(names) - len(near)} more" if len(names) > len(near) else ""
         return f"There are: {', '.join(near)}{more}."
 
     # --- the pages of one file ---------------------------------------------------------------------------------------
     def _pages_of(self, name: str) -> Iterator[SourcePage]:
-        with self._opened(name) as (fd, found, rows):
+        with self._opened(name) as (file, rows):
+            found = file.found
             before, current = rows.mark(), self._read(rows)
             while current:
                 after = rows.mark()
@@ -139,7 +140,7 @@ class FileSource:
                 yield self._page(current, found, before, after, is_end)
                 if fault is not None:
                     raise fault
-                _refuse_change(fd, found)
+                _refuse_change(file)
                 before, current = after, following
             self._done.add(digest_of(found))
 
@@ -168,20 +169,19 @@ class FileSource:
         return CheckpointValue({"files": len(seen), "last": found.name}, b"".join(sorted(seen)))
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[tuple[int, Found, Rows]]:
+    def _opened(self, name: str) -> Iterator[tuple[OpenFile, Rows]]:
         try:
-            fd, found = self._root.open_read(name)
+            file = self._store.open_file(name)
         except OSError as error:
             raise file_fault(error, name, "read") from error
         try:
-            mark = self._mark_in(found)
-            rows = open_rows(fd, found, self._options, self._limits, mark)
+            rows = open_rows(file, self._options, self._limits, self._mark_in(file.found))
             try:
-                yield fd, found, rows
+                yield file, rows
             finally:
                 rows.close()
         finally:
-            os.close(fd)
+            file.close()
 
     def _mark_in(self, found: Found) -> Record | None:
         """Where to go on in this file. Refused when it is not the same any more: rows could be skipped or repeated."""
@@ -193,9 +193,9 @@ class FileSource:
         return mark
 
 
-def _refuse_change(fd: int, found: Found) -> None:
-    if Found.of(found.name, os.fstat(fd)) != found:
-        raise _changed(found.name)
+def _refuse_change(file: OpenFile) -> None:
+    if file.look() != file.found:
+        raise _changed(file.found.name)
 
 
 def _changed(name: str) -> ConnectorError:

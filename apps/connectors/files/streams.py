@@ -4,12 +4,12 @@ Offsets count unpacked bytes. A plain file is entered at its offset at once; a p
 """
 
 import codecs
-import os
 import zlib
 from dataclasses import dataclass
 from typing import Protocol
 
 from apps.connectors.base import Limits
+from apps.connectors.files.store import OpenFile
 from apps.engine.ports import Classification, ConnectorError
 
 BLOCK = 1 << 20
@@ -34,11 +34,11 @@ class Packing:
     wide: str = ""
 
 
-def open_stream(fd: int, packing: Packing, offset: int = 0) -> Stream:
-    """A stream from an offset on. The descriptor stays the caller's."""
+def open_stream(file: OpenFile, packing: Packing, offset: int = 0) -> Stream:
+    """A stream from an offset on. The file stays the caller's."""
     if not packing.is_gzip and not packing.wide:
-        return Plain(fd, packing.name, offset)
-    stream: Stream = Plain(fd, packing.name)
+        return Plain(file, offset)
+    stream: Stream = Plain(file)
     if packing.is_gzip:
         stream = Unpacked(stream, packing)
     if packing.wide:
@@ -67,22 +67,14 @@ def _skipped(stream: Stream, offset: int) -> Stream:
 
 
 class Plain:
-    """The file as it lies on disk."""
+    """The file as it lies in its place."""
 
-    def __init__(self, fd: int, name: str, offset: int = 0) -> None:
-        self._fd = fd
-        self._name = name
+    def __init__(self, file: OpenFile, offset: int = 0) -> None:
+        self._file = file
         self._at = offset
 
     def read(self, size: int = BLOCK) -> bytes:
-        try:
-            block = os.pread(self._fd, size, self._at)
-        except OSError as error:
-            raise ConnectorError(
-                "read_failed",
-                f"{self._name} could not be read at byte {self._at}: {error.strerror}.",
-                classification=Classification.INTERMITTENT,
-            ) from error
+        block = self._file.read_at(self._at, size)
         self._at += len(block)
         return block
 

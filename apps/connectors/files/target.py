@@ -7,9 +7,9 @@ from apps.connectors.base import Limits
 from apps.connectors.files.encode import UnwritableError, json_line
 from apps.connectors.files.faults import file_fault
 from apps.connectors.files.options import FileImportOptions
-from apps.connectors.files.parts import Line, Staging
-from apps.connectors.files.publish import RUN_PREFIX, Publication, publish
-from apps.connectors.files.root import Root, checked_name
+from apps.connectors.files.parts import RUN_PREFIX, Line, Publication
+from apps.connectors.files.root import checked_name
+from apps.connectors.files.shelf import Shelf
 from apps.engine.expressions import ExpressionError
 from apps.engine.ports import Batch, Classification, ConnectorError, Repeats, Scope, Written
 
@@ -26,12 +26,12 @@ class FileTarget:
     transactional = False
     repeats = Repeats.SAFE
 
-    def __init__(self, root: Root, options: FileImportOptions, limits: Limits) -> None:
-        self._root = root
+    def __init__(self, shelf: Shelf, options: FileImportOptions, limits: Limits) -> None:
+        self._shelf = shelf
         self._options = options
         self._path = options.compiled_path()
         self._limits = limits
-        self._staging: Staging | None = None
+        self._folder = ""
         self._publication: Publication | None = None
 
     def write(self, batch: Batch) -> Written:
@@ -43,7 +43,7 @@ class FileTarget:
         if lines:
             try:
                 self._publication = self._agreed(batch.scope)
-                self._staged(batch.scope).store(lines, self._fields(batch, written))
+                self._shelf.store(self._staged(batch.scope), lines, self._fields(batch, written))
             except OSError as error:
                 raise file_fault(error, "The page", "kept") from error
         return written
@@ -53,14 +53,20 @@ class FileTarget:
         if scope is None and self._publication is None:
             return
         try:
-            publication = self._publication or (self._agreed(scope) if scope and self._has_parts(scope) else None)
+            publication = self._publication or self._left_behind(scope)
             if publication is not None:
-                publish(self._root, publication, self._options, self._limits)
+                self._shelf.publish(publication, self._options, self._limits)
         except OSError as error:
             raise file_fault(error, "The file of the run", "written") from error
 
+    def _left_behind(self, scope: Scope | None) -> Publication | None:
+        """What another worker of the run has kept."""
+        if scope is None or not self._shelf.has_parts(self._staged(scope)):
+            return None
+        return self._agreed(scope)
+
     # --- one write ---------------------------------------------------------------------------------------------------
-    def _lines(self, batch: Batch, written: Written) -> "list[Line]":
+    def _lines(self, batch: Batch, written: Written) -> list[Line]:
         lines = []
         for index, body in enumerate(batch.bodies):
             try:
@@ -81,30 +87,23 @@ class FileTarget:
         return names
 
     # --- where to ----------------------------------------------------------------------------------------------------
-    def _staged(self, scope: Scope) -> Staging:
-        folder = self._folder(scope)
-        if self._staging is None or self._staging.folder != folder:
-            self._staging, self._publication = Staging(self._root, folder), None
-        return self._staging
-
-    def _folder(self, scope: Scope) -> str:
-        """Named by the run and by the step's options: steps that write the same file the same way share it."""
+    def _staged(self, scope: Scope) -> str:
+        """The folder of the parts, named by the run and by the step's options: steps that write the same file the same
+        way share it."""
         identity = sha256(self._options.model_dump_json().encode()).hexdigest()[:16]
         run = re.sub(r"[^A-Za-z0-9]", "_", str(scope.run.get("id", "")))
-        return f"{RUN_PREFIX}{run}-{identity}"
-
-    def _has_parts(self, scope: Scope) -> bool:
-        with self._root.directory(self._staged(scope).segments[:1], create=True):
-            pass
-        return bool(self._root.entries(self._staged(scope).segments))
+        folder = f"{RUN_PREFIX}{run}-{identity}"
+        if folder != self._folder:
+            self._folder, self._publication = folder, None
+        return folder
 
     def _agreed(self, scope: Scope) -> Publication:
         """The file of this run: its name is settled by the first page, so that {{ now }} names one file, not many."""
-        staging = self._staged(scope)
+        folder = self._staged(scope)
         if self._publication is None:
             said = {"name": self._name(scope), "append": self._is_append(scope)}
-            agreed = staging.agree_on(said)
-            self._publication = Publication(staging.folder, str(agreed["name"]), bool(agreed["append"]))
+            agreed = self._shelf.agree_on(folder, said)
+            self._publication = Publication(folder, str(agreed["name"]), bool(agreed["append"]))
         return self._publication
 
     def _name(self, scope: Scope) -> str:

@@ -1,6 +1,5 @@
 """Rows of one sheet of an XLSX workbook; the first row that is not empty names the fields."""
 
-import os
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -12,6 +11,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from apps.connectors.base import Limits
 from apps.connectors.files.rows import Row, bad_row
+from apps.connectors.files.store import OpenFile
 from apps.engine.ports import Classification, ConnectorError, Record
 
 UNREADABLE = (zipfile.BadZipFile, InvalidFileException, ParseError, KeyError, ValueError, TypeError, OSError, EOFError)
@@ -24,12 +24,11 @@ SHARED_TEXTS = "xl/sharedStrings.xml"
 
 
 class XlsxRows:
-    """Reads rows below the header, or below the mark. `fd` stays the caller's; values: text, number, bool, ISO date."""
+    """Reads rows below header or mark; the file is the caller's. Values: text, number, bool, ISO date."""
 
-    def __init__(self, fd: int, name: str, sheet: str, limits: Limits, mark: Record | None) -> None:
-        self._name = name
-        self._file = os.fdopen(os.dup(fd), "rb")
-        self._file.seek(0)
+    def __init__(self, file: OpenFile, sheet: str, limits: Limits, mark: Record | None) -> None:
+        self._name = file.found.name
+        self._file = file.seekable()
         try:
             self._check_size(limits)
             self._book = load_workbook(self._file, read_only=True, data_only=True)
