@@ -13,9 +13,10 @@ from django.db.models.functions import Coalesce
 
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
-from apps.errors.models import BulkAct
+from apps.errors.models import BulkAct, Error
 from apps.errors.services import start_due_retries
 from apps.errors.services.acts import PERFORM_ACT
+from apps.errors.states import ErrorState
 from apps.execution.claims import due, lease_is_free
 from apps.execution.probing import hint_probes
 from apps.flows.models import Flow
@@ -33,16 +34,23 @@ MOST_AT_ONCE = 200
 
 def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
-    return start_scheduled() + start_due_retries() + hint_due_runs() + hint_unfinished_acts() + hint_probes()
+    return start_scheduled() + start_retries() + hint_due_runs() + hint_unfinished_acts() + hint_probes()
 
 
 def hint_unfinished_acts() -> int:
     """Hint again at acts on many errors whose worker died or whose hint was lost."""
     cut = BulkAct.unscoped.filter(ended_at__isnull=True, created_at__lt=database_now(seconds=-HINT_AGAIN_S))
-    acts = list(cut.order_by("pk").values_list("pk", flat=True)[:MOST_AT_ONCE])
-    for act_id in acts:
-        enqueue(PERFORM_ACT, act_id, queue="interactive")
+    acts = list(cut.order_by("pk").values_list("account_id", "pk")[:MOST_AT_ONCE])
+    for account_id, act_id in acts:
+        enqueue(PERFORM_ACT, account_id, act_id, queue="interactive")
     return len(acts)
+
+
+def start_retries() -> int:
+    """Start the automatic attempts that are due, flow by flow; while a flow is disabled its clock stands still."""
+    due = Error.unscoped.filter(next_attempt_at__lte=database_now(), state=ErrorState.OPEN, flow__enabled=True)
+    flows = Flow.unscoped.filter(pk__in=due.order_by().values("flow_id")).select_related("integration")
+    return sum(start_due_retries(flow) for flow in flows[:MOST_AT_ONCE])
 
 
 def hint_due_runs() -> int:

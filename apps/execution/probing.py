@@ -7,21 +7,23 @@ from apps.core.queue import enqueue
 from apps.engine.ports import ConnectorError
 from apps.flows.connections import open_connector, surroundings_for
 from apps.flows.models import Connection, ConnectionState
-from apps.flows.services.health import bring_online, claim_due_probes
+from apps.flows.services.health import bring_online, claim_probe
 from apps.runs.models import Run
 from apps.runs.services import hint
 
 PROBE = "apps.execution.tasks.probe_connection"
+MOST_AT_ONCE = 100
 WAVE_S = 3.0
 """One run first, two more after that time, then four, eight, …"""
 
 
 def hint_probes() -> int:
     """Hint at the probes that are due; returns how many."""
-    due = claim_due_probes()
-    for connection in due:
+    due = Connection.unscoped.filter(state=ConnectionState.OFFLINE, probe_at__lte=database_now())
+    mine = [connection for connection in due.order_by("probe_at")[:MOST_AT_ONCE] if claim_probe(connection)]
+    for connection in mine:
         enqueue(PROBE, connection.pk)
-    return len(due)
+    return len(mine)
 
 
 def probe(connection_id: int) -> None:

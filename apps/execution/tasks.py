@@ -10,9 +10,9 @@ def work_run(run_id: int) -> None:
     work_slice(run_id)
 
 
-def perform_act(act_id: int) -> None:
+def perform_act(account_id: int, act_id: int) -> None:
     """Do what is left of an act on many errors."""
-    errors.perform_act(act_id)
+    errors.perform_act(account_id, act_id)
 
 
 def probe_connection(connection_id: int) -> None:

@@ -8,10 +8,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from apps.accounts.models import Member
+from apps.core.bulk import add_up
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
 from apps.flows.models import Flow, Overlap
-from apps.runs.models import LAST_RUNS, FlowState, Run
+from apps.runs.models import LAST_RUNS, Bucket, FlowState, Grain, Run
 from apps.runs.statuses import OUTCOME_LETTERS, RunKind, RunOutcome, RunStatus, Trigger
 
 RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
@@ -31,15 +32,17 @@ def start_run(
     window_from: datetime | None = None,
     window_to: datetime | None = None,
     scheduled_for: datetime | None = None,
+    wait_s: float = 0,
 ) -> Run:
-    """Queue a run of a flow and hint at it, in one transaction.
+    """Queue a run of a flow and hint at it, in one transaction; with `wait_s` it begins after so many seconds.
 
     Raises RunRefused when the flow is disabled or has no definition, when its overlap policy is `skip` and a run is
-    under way, and when this tick of its schedule has its run already.
+    under way (a webhook's run waits for that one instead: it carries what was sent), and when this tick of its schedule
+    has its run already.
     """
     with transaction.atomic():
         locked = Flow.objects.of(flow.account_id).select_for_update().select_related("integration").get(pk=flow.pk)
-        refuse_unless_startable(locked)
+        refuse_unless_startable(locked, may_wait=trigger == Trigger.WEBHOOK)
         run = Run(
             account_id=locked.account_id,
             flow=locked,
@@ -53,33 +56,37 @@ def start_run(
             window_to=window_to,
             scheduled_for=scheduled_for,
         )
-        _insert(run)
+        _insert(run, wait_s)
         count_in(run)
-        hint(run.pk)
+        if not wait_s:
+            hint(run.pk)  # the dispatcher hints at the others when they are due
     return run
 
 
-def _insert(run: Run) -> None:
+def _insert(run: Run, wait_s: float) -> None:
     try:
         with transaction.atomic():
             run.save(force_insert=True)
     except IntegrityError as error:
         raise RunRefused("This tick of the schedule has its run already.") from error
     Run.objects.of(run.account_id).filter(pk=run.pk).update(
-        root_run_id=run.pk, created_at=database_now(), hinted_at=database_now()
+        root_run_id=run.pk,
+        created_at=database_now(),
+        hinted_at=None if wait_s else database_now(),
+        not_before=database_now(seconds=wait_s) if wait_s else None,
     )
     run.root_run_id = run.pk
 
 
-def refuse_unless_startable(flow: Flow) -> None:
-    """Raises RunRefused with the reason why a flow cannot run now."""
+def refuse_unless_startable(flow: Flow, *, may_wait: bool = False) -> None:
+    """Raises RunRefused with the reason why a flow cannot run now; a run that `may_wait` is never skipped."""
     if flow.removed_at is not None:
         raise RunRefused(f"Flow {flow.name} was removed.")
     if flow.revision_id is None:
         raise RunRefused(f"Flow {flow.name} has no definition yet. Apply one first.")
     if not flow.enabled:
         raise RunRefused(f"Flow {flow.name} is disabled. Enable it first.")
-    if flow.overlap == Overlap.SKIP and active_runs(flow).exists():
+    if flow.overlap == Overlap.SKIP and not may_wait and active_runs(flow).exists():
         raise RunRefused(f"Flow {flow.name} has a run under way, and its overlap policy is to skip the new one.")
 
 
@@ -141,7 +148,16 @@ def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = No
         change_no=F("change_no") + 1,
     )
     count_out(run, was_running=was_running, outcome=outcome)
+    count_in_buckets(run)
     wake_next(run)
+
+
+def count_in_buckets(run: Run) -> None:
+    """One more run of the flow ended in this minute and half hour; retries are not runs of the flow."""
+    if run.kind == RunKind.FLOW:
+        minute = int(read_now().timestamp()) // 60
+        rows = [(run.flow_id, grain, minute // grain, run.account_id, 1) for grain in (Grain.MINUTE, Grain.HALF_HOUR)]
+        add_up(Bucket, ["flow", "grain", "slot"], ["runs"], rows, fixed=["account"])
 
 
 def wake_next(run: Run) -> None:

@@ -388,7 +388,7 @@ def test_a_connection_is_online_once_a_run_went_through_it_and_keeps_its_last_er
     assert (connection.state, connection.failures, connection.last_error) == ("online", 0, "")
 
 
-# --- auto-resolve ------------------------------------------------------------------------------------------------------
+# --- auto-resolve -------------------------------------------------------------------------------------------------
 def run_once(world: World, *batches, **facts) -> Run:
     running = world.begin(**facts)
     for batch in batches:

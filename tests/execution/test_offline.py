@@ -7,9 +7,9 @@ import pytest
 from apps.accounts.models import AuditEntry
 from apps.core import clock
 from apps.errors.models import Error
-from apps.execution.probing import probe, waiting_reason, wake_waiting
+from apps.execution.probing import hint_probes, probe, waiting_reason, wake_waiting
 from apps.flows.models import Connection
-from apps.flows.services.health import claim_due_probes, note_outage
+from apps.flows.services.health import note_outage
 from apps.runs.models import Run
 from tests.factories import make_connection, make_flow, make_run
 from tests.fakes.running import make_world
@@ -60,8 +60,8 @@ def test_the_probe_is_claimed_once_and_its_intervals_grow(connection, noon):
     due = []
     for second in range(0, 400, 2):
         with clock.frozen(noon + timedelta(seconds=second)):
-            due += [second] * len(claim_due_probes())
-            assert claim_due_probes() == []
+            due += [second] * hint_probes()
+            assert hint_probes() == 0
 
     assert due == [10, 20, 40, 80, 160, 320]
 

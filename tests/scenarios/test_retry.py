@@ -17,9 +17,9 @@ from apps.errors.services import (
     perform_act,
     reopen_errors,
     resolve_errors,
-    start_due_retries,
 )
 from apps.errors.services.acts import _perform_chunk
+from apps.execution.dispatcher import start_retries
 from apps.execution.retry_reader import RetryReader
 from apps.flows.models import Flow, Step
 from apps.runs.models import FlowState, Run
@@ -426,11 +426,11 @@ def test_an_act_on_many_is_done_by_a_worker_and_can_be_cut_anywhere(world, accou
 
     act = resolve_errors(account=account, member=None, errors=Error.objects.of(account))
     assert (act.count, act.done, act.ended_at) == (10, 0, None)
-    _perform_chunk(act.pk)  # then the worker is killed
+    _perform_chunk(account.pk, act.pk)  # then the worker is killed
     assert Error.unscoped.filter(state="resolved").count() == 3
     assert books() == []
-    perform_act(act.pk)
-    perform_act(act.pk)
+    perform_act(account.pk, act.pk)
+    perform_act(account.pk, act.pk)
 
     act.refresh_from_db()
     assert (act.done, Error.unscoped.filter(state="resolved").count()) == (10, 10)
@@ -460,7 +460,7 @@ def mended(world: World):
 
 def attempt(world: World, noon, seconds: float) -> int:
     with clock.frozen(noon + timedelta(seconds=seconds)):
-        started = start_due_retries()
+        started = start_retries()
         work_retries(world)
     return started
 

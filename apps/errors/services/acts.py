@@ -70,16 +70,18 @@ def _begin(
         actor = Actor.member(member) if member else SYSTEM
         record_audit(account=account, actor=actor, act=f"error.{kind}", target=act, after={"count": act.count})
         if act.count > AT_ONCE:
-            enqueue(PERFORM_ACT, act.pk, queue="interactive")
+            enqueue(PERFORM_ACT, account.pk, act.pk, queue="interactive")
     if act.count <= AT_ONCE:
-        perform_act(act.pk)
+        perform_act(account.pk, act.pk)
     act.refresh_from_db()
     return act
 
 
 def _freeze(act: BulkAct, errors: "QuerySet[Error]") -> int:
     """Write down which errors are meant; errors that arrive later are not swept in."""
-    selected, params = errors.filter(account_id=act.account_id).order_by().values(chosen=F("pk")).query.sql_with_params()
+    selected, params = (
+        errors.filter(account_id=act.account_id).order_by().values(chosen=F("pk")).query.sql_with_params()
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO bulk_item (account_id, act_id, error_id, result) "  # noqa: S608 (a query of the ORM)
@@ -89,25 +91,26 @@ def _freeze(act: BulkAct, errors: "QuerySet[Error]") -> int:
         return int(cursor.rowcount)
 
 
-def perform_act(act_id: int) -> None:
+def perform_act(account_id: int, act_id: int) -> None:
     """Do what is left of an act; may be called again at any time, by anybody."""
-    while _perform_chunk(act_id):
+    while _perform_chunk(account_id, act_id):
         pass
 
 
-def _perform_chunk(act_id: int) -> bool:
+def _perform_chunk(account_id: int, act_id: int) -> bool:
     """One chunk, one transaction; False when the act is done."""
     with transaction.atomic():
-        act = BulkAct.unscoped.select_for_update().filter(pk=act_id, ended_at__isnull=True).first()
+        acts = BulkAct.objects.of(account_id)
+        act = acts.select_for_update().filter(pk=act_id, ended_at__isnull=True).first()
         if act is None:
             return False
         items = BulkItem.objects.of(act.account_id).filter(act=act, result="").order_by("error_id")
         chunk = list(items.values_list("pk", "error_id")[:CHUNK])
         if not chunk:
             begin_runs(act)
-            BulkAct.unscoped.filter(pk=act.pk).update(ended_at=database_now())
+            acts.filter(pk=act.pk).update(ended_at=database_now())
             return False
         results = CHUNKS[act.act](act, [error for _, error in chunk])
         set_rows(BulkItem, ["result"], [(pk, results.get(error, "gone")) for pk, error in chunk])
-        BulkAct.unscoped.filter(pk=act.pk).update(done=F("done") + len(chunk))
+        acts.filter(pk=act.pk).update(done=F("done") + len(chunk))
     return True

@@ -44,9 +44,9 @@ def edit_retry_data(*, error: Error, member: Member, text: str, expected_version
 
 
 def _keep(data: RetryData, member: Member | None) -> None:
-    RetryVersion.unscoped.create(
+    RetryVersion(
         account_id=data.account_id, error_id=data.error_id, version=data.version, record=data.record, member=member
-    )
+    ).save(force_insert=True)
 
 
 def parse_record(text: str) -> dict[str, Any]:

@@ -144,26 +144,20 @@ def mark(run: Run, errors: list[Error], data: dict[int, RetryData], *, member: i
 def begin_runs(act: BulkAct) -> None:
     """All errors of a retry are marked: let its runs begin."""
     for run_id in act.options.get("runs", {}).values():
-        begin_run(run_id)
+        begin_run(act.account_id, run_id)
 
 
-def begin_run(run_id: int) -> None:
-    began = Run.unscoped.filter(pk=run_id, status=RunStatus.QUEUED, wait_reason=COLLECTING)
+def begin_run(account_id: int, run_id: int) -> None:
+    began = Run.objects.of(account_id).filter(pk=run_id, status=RunStatus.QUEUED, wait_reason=COLLECTING)
     if began.update(not_before=None, wait_reason="", hinted_at=database_now()):
         hint(run_id)
 
 
 # --- by itself -------------------------------------------------------------------------------------------------------
-def start_due_retries() -> int:
-    """Start the automatic attempts that are due: one run per flow and starting step. Returns how many runs."""
-    due = Error.unscoped.filter(next_attempt_at__lte=database_now(), state=ErrorState.OPEN, flow__enabled=True)
-    flows = list(due.order_by("flow_id").values_list("flow_id", flat=True).distinct()[:100])
-    return sum(_start_due(flow_id) for flow_id in flows)
-
-
-def _start_due(flow_id: int) -> int:
+def start_due_retries(flow: Flow) -> int:
+    """Start a flow's automatic attempts that are due: one run per starting step. Returns how many runs."""
     with transaction.atomic():
-        flow = Flow.unscoped.select_for_update(of=("self",)).select_related("integration").get(pk=flow_id)
+        Flow.objects.of(flow.account_id).select_for_update().get(pk=flow.pk)
         rows = Error.objects.of(flow.account_id).filter(
             flow=flow, next_attempt_at__lte=database_now(), state=ErrorState.OPEN, retry_run__isnull=True
         )
@@ -178,7 +172,7 @@ def _start_due(flow_id: int) -> int:
             start = Step.objects.of(flow.account_id).get(pk=step_id)
             run = new_retry_run(flow, start, kind=RunKind.AUTO_RETRY, revision=flow.revision_id)
             mark(run, group, data, member=None)
-            begin_run(run.pk)
+            begin_run(flow.account_id, run.pk)
     return len(groups)
 
 

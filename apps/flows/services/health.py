@@ -53,13 +53,7 @@ def offline_among(*, account_id: int, environment: str, names: Iterable[str]) ->
     return away
 
 
-def claim_due_probes() -> list[Connection]:
-    """The offline connections that should be tried now; each is claimed, its next probe later than this one."""
-    due = Connection.unscoped.filter(state=ConnectionState.OFFLINE, probe_at__lte=database_now())
-    return [connection for connection in due.order_by("probe_at")[:100] if _claim_probe(connection)]
-
-
-def _claim_probe(connection: Connection) -> bool:
+def claim_probe(connection: Connection) -> bool:
     """Compare-and-swap on the time of the probe: the interval grows with the time that it has been offline."""
     now = read_now()
     away_s = (now - connection.offline_since).total_seconds() if connection.offline_since else 0.0
