@@ -7,7 +7,7 @@ nothing new fails. Answers of lookups are kept and never asked for twice.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -22,6 +22,9 @@ from apps.engine.walk import Opened, Walk, outage_wait
 
 MAX_REPLAYS = 50
 """After that many walks of one page everything that still fails is taken out at once with its writes."""
+
+NOT_SENT = Failure(ErrorSource.INTERNAL, "not_sent", "It was not sent yet.")
+"""Marks, in the ledger of a delivery that ran out of time, the records that it did not write."""
 
 Mark = tuple[Item, int, dict[str, Any], int, bool, bool]
 """An item as it was when the page's walk began, to begin again from; a plain tuple, for there is one per record."""
@@ -53,7 +56,7 @@ class Delivery:
         entrance = self._walk(scope, page)
         started = enter(entrance, page)
         if page.is_deadly:
-            return refuse_deadly(entrance, page, started)
+            return refuse_deadly(entrance, page, started, is_unknown=self._may_stand_there())
         if self.plan.scope is ScopeKind.NONE:
             result, copies = self._open_walk(entrance, page, started), entrance.copies
         else:
@@ -130,7 +133,7 @@ class Delivery:
         answers: dict[tuple[int, int], Any] = {}
         for session in sessions:
             session.begin()
-        forced = self._read_ledger(self.ledger_key(page, part), sessions)
+        forced = self._read_ledger(ledger_names(self.ledger_key(page, part), page), sessions)
         for session in sessions:
             session.savepoint("page")
         for attempt in range(MAX_REPLAYS):
@@ -169,10 +172,15 @@ class Delivery:
             if node.kind is StepKind.IMPORT and node.is_transactional
         )
 
-    def _read_ledger(self, key: LedgerKey, sessions: list[Session]) -> dict[tuple[str, int], Failure] | None:
+    def _may_stand_there(self) -> bool:
+        """Whether a record that killed its worker may have been written, and would stand there twice if sent again."""
+        once = {Repeats.LEDGER, Repeats.UNSAFE}
+        return any(self.opened.target(node).repeats in once for node in self.plan.nodes if node.kind is StepKind.IMPORT)
+
+    def _read_ledger(self, names: list[LedgerKey], sessions: list[Session]) -> dict[tuple[str, int], Failure] | None:
         if not sessions or not self._ledgered():
             return None
-        stored = sessions[0].read_ledger(key)
+        stored = read_first(sessions[0], names)
         return None if stored is None else unpack_outcomes(stored)
 
     def _write_ledger(self, key: LedgerKey, walk: Walk, carried: "Carried", sessions: list[Session]) -> None:
@@ -209,16 +217,17 @@ class StatementScope:
         target = self.inner.target(node)
         if not node.is_transactional:
             return target
-        return StatementTarget(
-            target, self.inner.session(node.connection), self.ledger_key(self.page, node.key), self.walk
-        )
+        return StatementTarget(target, self.inner.session(node.connection), self._names(node), self.walk)
+
+    def _names(self, node: Node) -> list[LedgerKey]:
+        return ledger_names(self.ledger_key(self.page, node.key), self.page)
 
 
 @dataclass
 class StatementTarget:
     target: Any
     session: Session
-    key: LedgerKey
+    names: list[LedgerKey]
     walk: Walk
 
     @property
@@ -243,15 +252,19 @@ class StatementTarget:
     def _write(self, batch: Any) -> Any:
         if self.target.repeats is not Repeats.LEDGER:
             return self.target.write(batch)
-        stored = self.session.read_ledger(self.key)
+        stored = read_first(self.session, self.names)
         if stored is None:
             written = self.target.write(batch)
-            rows = [("", batch.ordinals[index], failure) for index, failure in written.failures.items()]
-            self.session.write_ledger(self.key, pack_outcomes(rows))
+            unsent = dict.fromkeys(written.not_sent, NOT_SENT)
+            rows = [("", batch.ordinals[index], failure) for index, failure in (written.failures | unsent).items()]
+            self.session.write_ledger(self.names[0], pack_outcomes(rows))
             return written
-        failures = unpack_outcomes(stored)
-        from_ledger = {i: failures["", o] for i, o in enumerate(batch.ordinals) if ("", o) in failures}
-        return Written(from_ledger)
+        told = unpack_outcomes(stored)
+        found = {i: told["", o] for i, o in enumerate(batch.ordinals) if ("", o) in told}
+        return Written(
+            {i: failure for i, failure in found.items() if failure != NOT_SENT},
+            not_sent={i: 0.0 for i, failure in found.items() if failure == NOT_SENT},
+        )
 
 
 def marked(item: Item) -> Mark:
@@ -382,12 +395,12 @@ def share_fates(items: list[Item]) -> list[Item]:
     return list({item.ordinal: item for item in items}.values())
 
 
-def refuse_deadly(walk: Walk, page: Page, started: list[Item]) -> PageResult:
-    """The record on which workers died becomes an error at the step before which it stands."""
+def refuse_deadly(walk: Walk, page: Page, started: list[Item], *, is_unknown: bool) -> PageResult:
+    """The record on which workers died becomes an error at the step before which it stands; in doubt if unknown."""
     text = "The worker died again and again while it had this record. It is set aside and not tried any more."
     for item in started:
         node = walk.plan.nodes[item.at]
-        failure = Failure(ErrorSource.INTERNAL, "worker_died", text)
+        failure = Failure(ErrorSource.INTERNAL, "worker_died", text, unknown=is_unknown)
         walk.set_aside(node, FailedRecord(item, node.index, failure, node.index, item.record), onward=False)
     settle(walk.result, page.items, [], shares_fates=False)
     return walk.result
@@ -397,6 +410,15 @@ def roll_back(sessions: list[Session]) -> None:
     for session in sessions:
         with suppress(Outage):
             session.rollback()
+
+
+def ledger_names(own: LedgerKey, page: Page) -> list[LedgerKey]:
+    """The name of a part's ledger row, and those under which its outcomes may stand since before it was cut out."""
+    return [own, *(replace(own, part=part) for part in reversed(page.cut_from))]
+
+
+def read_first(session: Session, names: list[LedgerKey]) -> bytes | None:
+    return next((stored for name in names if (stored := session.read_ledger(name)) is not None), None)
 
 
 def pack_outcomes(rows: Iterable[tuple[str, int, Failure]]) -> bytes:

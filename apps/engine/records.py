@@ -144,6 +144,8 @@ class Page:
     malformed: list[Malformed] = field(default_factory=list)
     is_deadly: bool = False
     """Workers died on it again and again; it is down to one record, which is not delivered any more."""
+    cut_from: tuple[int, ...] = ()
+    """The parts that this one was cut out of, oldest first: a ledger may tell its outcomes under their names."""
 
     def __len__(self) -> int:
         return len(self.items) + len(self.malformed)

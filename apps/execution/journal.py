@@ -133,7 +133,7 @@ class RunJournal:
 
     def _rename(self, row: PageRow) -> None:
         """Both halves get names of their own: the old one may stand in the target's ledger for all of the records."""
-        row.source_ref = {**row.source_ref, "cut_from": [*cut_from(row), row.part]}
+        row.source_ref = {**(row.source_ref or {}), "cut_from": [*cut_from(row), row.part]}
         row.part = self._next_part(row)
 
     def store(self, fetched: Fetched, *, claim: bool) -> Page:
@@ -232,7 +232,9 @@ class RunJournal:
         if result.rest:
             part = self._part_row(row, pack(result.rest, []), len(result.rest))
             part.state = PageState.PARKED
-            part.source_ref = {"at": row.source_ref.get("at", "")}  # none of these was written: no ledger tells of them
+            part.source_ref = {
+                "at": (row.source_ref or {}).get("at", "")
+            }  # none of these was written: no ledger tells of them
             part.attempt = row.attempt + 1
             part.deliveries = 0
             part.save(force_insert=True)

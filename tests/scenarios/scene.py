@@ -129,6 +129,9 @@ class Scene:
         """The ids in the target, sorted, repeats included."""
         return [row[0] for row in self.place.rows(f"SELECT id FROM {table} ORDER BY id")]
 
+    def forget_checkpoint(self, flow: Flow) -> None:
+        Checkpoint.objects.of(self.account).filter(flow=flow).delete()
+
     def checkpoint(self, flow: Flow) -> Any:
         row = Checkpoint.objects.of(self.account).filter(flow=flow).first()
         return row.value if row is not None else None
