@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from apps.connectors.shared import IN_PROCESS, Shared
 from apps.engine.ports import Lookup, Session, Source, Target, Window
 
 
@@ -44,6 +45,8 @@ class Limits:
     connect_s: float = 5.0
     statement_s: float = 30.0
     lock_s: float = 5.0
+    read_s: float = 30.0
+    total_s: float = 60.0
     max_bytes: int = 32 * 1024 * 1024
     max_ratio: int = 200
 
@@ -59,6 +62,8 @@ class Surroundings:
     own_databases: tuple[str, ...] = ()
     """Identities of Flowmend's own database (absolute SQLite path, or host:port/name): never a target."""
     limits: Limits = field(default_factory=Limits)
+    shared: Shared = IN_PROCESS
+    """Where the workers of a connection meet; one that reaches over processes and machines is for the host to give."""
 
 
 @dataclass(frozen=True)

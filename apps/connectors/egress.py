@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+"""What `getaddrinfo` gives: family, type, protocol, canonical name, address."""
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 COMPATIBLE = ipaddress.IPv6Network("::/96")
@@ -48,11 +50,18 @@ class Egress:
         found = resolve(host, port, timeout_s)
         for address in found:
             if not self.is_allowed(address):
-                raise EgressRefusedError(
-                    f"{host} is at {address}, an address that this installation does not let connections reach. "
-                    "The operator can allow private networks with EGRESS_ALLOW_NETS."
-                )
+                raise EgressRefusedError(refusal(f"{host} is at {address}"))
         return found
+
+    def open_socket(self, info: AddressInfo) -> socket.socket:
+        """A socket for one resolved address, judged at the last moment: what is judged is what is connected to.
+
+        Raises EgressRefusedError.
+        """
+        family, kind, protocol, _, address = info
+        if not self.is_allowed(str(address[0])):
+            raise EgressRefusedError(refusal(f"It is at {address[0]}"))
+        return socket.socket(family, kind, protocol)
 
     def is_allowed(self, text: str) -> bool:
         try:
@@ -67,6 +76,13 @@ class Egress:
         if address.is_global and not address.is_multicast:
             return True
         return is_in(address, [ipaddress.ip_network(net, strict=False) for net in self.allow_nets])
+
+
+def refusal(where: str) -> str:
+    return (
+        f"{where}, an address that this installation does not let connections reach. "
+        "The operator can allow private networks with EGRESS_ALLOW_NETS."
+    )
 
 
 def is_in(address: Address, nets: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:

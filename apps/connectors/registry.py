@@ -2,6 +2,7 @@
 
 from apps.connectors.base import Connector
 from apps.connectors.files import FilesConnector
+from apps.connectors.http import HttpConnector
 from apps.connectors.sql import SqlConnector
 
 CONNECTORS: dict[str, type[Connector]] = {}
@@ -12,4 +13,4 @@ def register(*connectors: type[Connector]) -> None:
         CONNECTORS[connector.kind] = connector
 
 
-register(FilesConnector, SqlConnector)
+register(FilesConnector, SqlConnector, HttpConnector)

@@ -20,10 +20,12 @@ from openpyxl import Workbook
 
 from apps.connectors.base import Connector, Limits, Options, Surroundings
 from apps.connectors.files import FilesConnector
+from apps.connectors.http import HttpConnector
 from apps.connectors.sql import SqlConnector
 from apps.engine.ports import Batch, LedgerKey, Record, Repeats, Written
 from tests.connectors.filing import Filing, batch_of
 from tests.fakes.databases import SqlPlace, make_place
+from tests.fakes.http_peer import LOOPBACK, Peer, Store
 
 CANARY = "canary-5e1f-secret"
 """Stands in every secret of a connection; no sentence and no repr may show it."""
@@ -258,6 +260,78 @@ class SqlHarness(Harness):
         return [{"id": key, "name": name} for key, name in self.place.rows("SELECT id, name FROM target ORDER BY id")]
 
 
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+HTTP_EXPORTS: dict[str, Record] = {
+    "none": {"path": "none", "record_path": "data.items"},
+    "page": {"path": "page", "record_path": "items", "paging": "page", "size_param": "size"},
+    "offset": {"path": "offset", "paging": "offset", "size_param": "limit"},
+    "cursor": {"path": "cursor", "record_path": "items", "paging": "cursor", "cursor_path": "meta.next"},
+    "next": {"path": "next", "record_path": "items", "paging": "next_url", "next_path": "next"},
+    "link": {"path": "link", "paging": "link_header"},
+    "search": {
+        "method": "POST", "path": "search", "record_path": "items", "paging": "cursor", "cursor_path": "after",
+        "paging_in": "body", "cursor_param": "paging.after", "more_path": "more", "body": {"paging": {"size": 5}},
+    },
+}  # fmt: skip
+HTTP_LOOKUPS: dict[str, Record] = {
+    "each": {"path": "one/{{ record.id }}"},
+    "keys": {"path": "many", "key": "record.id", "keys_param": "ids", "match_field": "id", "record_path": "items"},
+}
+HTTP_IMPORTS: dict[str, Record] = {
+    "put": {"method": "PUT", "path": "put/{{ record.id }}"},
+    "keyed": {"path": "keyed", "idempotency_header": "Idempotency-Key"},
+    "bulk": {
+        "path": "bulk", "batch_size": 4, "records_field": "records", "key_field": "key", "results_path": "results",
+        "status_path": "status", "match_sent": "id", "match_result": "id",
+    },
+}  # fmt: skip
+
+
+class HttpHarness(Harness):
+    connector = HttpConnector
+
+    def __init__(self, peer: Peer, export: str, lookup: str, writing: str) -> None:
+        self.peer = peer
+        self.ways = (export, lookup, writing)
+        self.store = Store()
+        self.store.install(peer)
+
+    def config(self) -> Record:
+        return {"base_url": self.peer.url, "max_concurrency": 3}
+
+    def broken_config(self) -> Record:
+        secrets = dict.fromkeys(HttpConnector.Config.secret_fields(), CANARY)
+        return {"base_url": "http://127.0.0.1:1", "auth": "api_key", "key_in": "query", "key_name": "key", **secrets}
+
+    def hanging_config(self, port: int) -> Record:
+        return {"base_url": f"http://127.0.0.1:{port}", "read_timeout_s": 1.0, "auth": "bearer", "bearer_token": CANARY}
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(7, Path("/nonexistent"), Path("/nonexistent"), LOOPBACK, limits=LIMITS)
+
+    def export_options(self) -> Record:
+        return HTTP_EXPORTS[self.ways[0]]
+
+    def missing_export_options(self) -> Record:
+        return {"path": "nowhere"}
+
+    def lookup_options(self) -> Record:
+        return HTTP_LOOKUPS[self.ways[1]]
+
+    def import_options(self) -> Record:
+        return HTTP_IMPORTS[self.ways[2]]
+
+    def bad_body(self, number: int) -> Record:
+        return {"id": number, "name": None}
+
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        self.store.records = ["no record" if at == spoiled_at else record for at, record in enumerate(records)]
+
+    def stored(self) -> list[Record]:
+        assert len(self.store.ledger) == len(self.store.taken) or self.ways[2] == "put"
+        return [self.store.taken[key] for key in sorted(self.store.taken)]
+
+
 # --- all of them -----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Variant:
@@ -290,12 +364,33 @@ def sql_variant(database: str, operation: str) -> Variant:
     return Variant(opening, frozenset({"export", "import", "lookup", own}))
 
 
+def http_variant(export: str, lookup: str, writing: str) -> Variant:
+    @contextmanager
+    def opening(root: Path) -> Iterator[Harness]:
+        with Peer().running() as peer:
+            yield HttpHarness(peer, export, lookup, writing)
+
+    return Variant(opening, frozenset({"export", "import", "lookup", "spoiled", "silent"}))
+
+
 HARNESSES: dict[str, dict[str, Variant]] = {
     "file": {name: file_variant(name) for name in ("a.csv", "a.csv.gz", "a.json", "a.jsonl", "a.jsonl.gz", "a.xlsx")},
     "sql": {
         f"{database}-{operation}": sql_variant(database, operation)
         for database in ("postgresql", "sqlite")
         for operation in ("upsert", "insert")
+    },
+    "http": {
+        "-".join(ways): http_variant(*ways)
+        for ways in (
+            ("none", "each", "put"),
+            ("page", "keys", "keyed"),
+            ("offset", "each", "bulk"),
+            ("cursor", "keys", "put"),
+            ("next", "each", "keyed"),
+            ("link", "keys", "bulk"),
+            ("search", "each", "put"),
+        )
     },
 }
 """Kind of connector -> its variants."""
