@@ -1,6 +1,4 @@
-"""Tries connections that are offline, and lets the work that waited for them go on in growing waves."""
-
-from math import log2
+"""Tries connections that are offline, and lets the work that waited for them go on."""
 
 from apps.core.clock import database_now
 from apps.core.queue import enqueue
@@ -8,13 +6,10 @@ from apps.engine.ports import ConnectorError
 from apps.flows.connections import open_connector, surroundings_for
 from apps.flows.models import Connection, ConnectionState
 from apps.flows.services.health import bring_online, claim_probe
-from apps.runs.models import Run
-from apps.runs.services import hint
+from apps.runs.waking import wake_waiting
 
 PROBE = "apps.execution.tasks.probe_connection"
 MOST_AT_ONCE = 100
-WAVE_S = 3.0
-"""One run first, two more after that time, then four, eight, …"""
 
 
 def hint_probes() -> int:
@@ -42,22 +37,3 @@ def answers(connection: Connection) -> bool:
         return connector.ping().is_ok
     finally:
         connector.close()
-
-
-def waiting_reason(name: str) -> str:
-    """How the wait reason of a run begins that waits for a connection."""
-    return f"waiting: connection {name}:"
-
-
-def wake_waiting(connection: Connection) -> None:
-    """Let the runs that waited go on, the oldest first, in waves that double."""
-    waiting = Run.objects.of(connection.account_id).active().filter(
-        environment=connection.environment, wait_reason__startswith=waiting_reason(connection.name)
-    )  # fmt: skip
-    for number, key in enumerate(waiting.order_by("pk").values_list("pk", flat=True)):
-        wave = int(log2(number + 1))
-        Run.objects.of(connection.account_id).filter(pk=key).update(
-            not_before=database_now(seconds=wave * WAVE_S), hinted_at=database_now()
-        )
-        if wave == 0:
-            hint(key)

@@ -7,10 +7,11 @@ import pytest
 from apps.accounts.models import AuditEntry
 from apps.core import clock
 from apps.errors.models import Error
-from apps.execution.probing import hint_probes, probe, waiting_reason, wake_waiting
+from apps.execution.probing import hint_probes, probe
 from apps.flows.models import Connection
 from apps.flows.services.health import note_outage
 from apps.runs.models import Run
+from apps.runs.waking import waiting_reason, wake_waiting
 from tests.factories import make_connection, make_flow, make_run
 from tests.fakes.running import make_world
 

@@ -1,7 +1,6 @@
 """`manage.py connection`: list, set and test connections."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ from apps.core.crypto import SecretUnreadableError
 from apps.execution.cli import AccountCommand, Options, table
 from apps.execution.cli_facts import connection_row
 from apps.execution.cli_secrets import read_secret_values
-from apps.flows.connections import open_connector, surroundings_for
 from apps.flows.definition import MistakesError
 from apps.flows.definition.document import read_document
 from apps.flows.definition.mistakes import did_you_mean
 from apps.flows.models import Connection, Environment
 from apps.flows.secrets import secret_names
 from apps.flows.services import set_connection
+from apps.runs.trying import try_connection
 
 
 class Command(AccountCommand):
@@ -63,15 +62,14 @@ class Command(AccountCommand):
         self.answer(row, [f"{connection.name} ({connection.kind}, {connection.environment}) is {word}."])
 
     def test(self, account: Account, options: Options) -> None:
-        """Try a connection; the exit status is 1 if it does not answer."""
+        """Try a connection for up to 10 seconds; the exit status is 1 if it does not answer."""
         connection = find(account, options)
         if connection is None:
             names = Connection.objects.of(account).filter(environment=options["environment"])
             hint = did_you_mean(options["name"], names.values_list("name", flat=True))
             missing = f"There is no connection {options['name']} in the environment {options['environment']}"
             raise CommandError(missing + (f" ({hint})." if hint else "."))
-        with closing(open_connector(connection, surroundings_for(account))) as connector:
-            ping = connector.ping()
+        ping = try_connection(connection=connection)
         facts = {
             "connection": connection.name,
             "ok": ping.is_ok,
