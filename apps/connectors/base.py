@@ -118,6 +118,11 @@ class Connector(ABC):
         """The field that identifies a record of this export when its author names none, or None."""
         return None
 
+    @classmethod
+    def missing(cls) -> str:
+        """What this kind needs and this installation lacks, and how to install it; empty: nothing."""
+        return ""
+
     def close(self) -> None:  # noqa: B027 (most connectors have nothing to give back)
         """Give everything back. May be called twice."""
 
