@@ -3,8 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.execution.hooks import receive
+from apps.flows.hooks import PATH as HOOKS
+
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path(f"{HOOKS}<str:key>", receive, name="hook"),
     path("", include("apps.console.urls")),
 ]
 

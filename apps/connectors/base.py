@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from apps.connectors.arrivals import Arrivals
 from apps.connectors.shared import IN_PROCESS, Shared
 from apps.engine.ports import Lookup, Session, Source, Target, Window
 
@@ -64,6 +65,10 @@ class Surroundings:
     limits: Limits = field(default_factory=Limits)
     shared: Shared = IN_PROCESS
     """Where the workers of a connection meet; one that reaches over processes and machines is for the host to give."""
+    arrivals: Arrivals | None = None
+    """What was sent to the export that is opened, where its connector listens."""
+    any_recipient: bool = False
+    """Whether e-mails may go to any domain."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class Connector(ABC):
     label: ClassVar[str]
     maintainer: ClassVar[str] = "Flowmend"
     contact: ClassVar[str] = ""
+    listens: ClassVar[bool] = False
+    """Whether each export of this kind has an address that others send to."""
     Config: ClassVar[type[ConnectionConfig]]
     ExportOptions: ClassVar[type[Options] | None] = None
     LookupOptions: ClassVar[type[Options] | None] = None

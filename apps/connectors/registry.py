@@ -4,6 +4,7 @@ from apps.connectors.base import Connector
 from apps.connectors.files import FilesConnector
 from apps.connectors.http import HttpConnector
 from apps.connectors.sql import SqlConnector
+from apps.connectors.webhook import WebhookConnector
 
 CONNECTORS: dict[str, type[Connector]] = {}
 
@@ -13,4 +14,4 @@ def register(*connectors: type[Connector]) -> None:
         CONNECTORS[connector.kind] = connector
 
 
-register(FilesConnector, SqlConnector, HttpConnector)
+register(FilesConnector, SqlConnector, HttpConnector, WebhookConnector)

@@ -93,6 +93,16 @@ def checkpoint_arguments(parser: CommandParser) -> None:
     which.add_argument("--clear", action="store_true", help="Forget it: the next run exports from the beginning.")
 
 
+def address_arguments(parser: CommandParser) -> None:
+    key_argument(parser)
+    parser.add_argument("--renew", action="store_true", help="Make a new address; the one before stops working.")
+
+
+def send_arguments(parser: CommandParser) -> None:
+    key_argument(parser)
+    parser.add_argument("file", metavar="FILE", help="A JSON object or array of objects; - reads the input.")
+
+
 def no_arguments(parser: CommandParser) -> None:
     """`flow list` takes nothing of its own."""
 
@@ -105,4 +115,6 @@ ARGUMENTS: dict[str, Callable[[CommandParser], None]] = {
     "cancel": cancel_arguments,
     "errors": errors_arguments,
     "checkpoint": checkpoint_arguments,
+    "address": address_arguments,
+    "send": send_arguments,
 }

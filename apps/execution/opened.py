@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
+from apps.connectors.arrivals import Arrivals
 from apps.connectors.base import Connector, Surroundings
 from apps.engine.plan import Node, Plan, StepKind
 from apps.engine.ports import ConnectorError, ErrorSource, Lookup, Scope, Session, Source, Target, Window
@@ -14,9 +16,9 @@ from apps.flows.models import Connection, Flow
 class OpenedSteps:
     """Opens what a step needs when it first needs it; `close` gives everything back."""
 
-    def __init__(self, flow: Flow, plan: Plan) -> None:
+    def __init__(self, flow: Flow, plan: Plan, arrivals: Arrivals | None = None) -> None:
         self.plan = plan
-        self.surroundings: Surroundings = surroundings_for(flow.account)
+        self.surroundings: Surroundings = replace(surroundings_for(flow.account), arrivals=arrivals)
         rows = Connection.objects.of(flow.account_id).filter(environment=flow.integration.environment)
         self._rows: dict[str, Connection] = {row.name: row for row in rows}
         self._connectors: dict[str, Connector] = {}

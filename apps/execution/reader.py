@@ -61,7 +61,7 @@ class ReadAhead:
     def _read(self) -> None:
         last: BaseException | None = None
         try:
-            for page in self._fetched():
+            for page in fetched(self._source, self._key_of, self._ordinal, self._now):
                 if not self._offer(page):
                     return
         except BaseException as error:
@@ -76,13 +76,6 @@ class ReadAhead:
         except Outage:
             return  # the connection is gone already
 
-    def _fetched(self) -> Iterator[Fetched]:
-        for page in self._source.pages():
-            items, malformed = number_records(page.records, self._ordinal, self._key_of)
-            self._ordinal += len(page.records)
-            payload = pack(items, malformed)
-            yield Fetched(items, malformed, payload, page.position, page.checkpoint, page.source_ref, self._now)
-
     def _offer(self, page: Fetched | BaseException | None) -> bool:
         """Hand a page over; False once nobody wants it any more."""
         while not self._closed.is_set():
@@ -92,6 +85,35 @@ class ReadAhead:
                 continue
             return True
         return False
+
+
+class ReadInPlace:
+    """Reads in the worker's own thread, for sources in Flowmend's own database: a second connection gains nothing."""
+
+    def __init__(self, source: Source, *, key_of: KeyOf, first_ordinal: int, now: datetime) -> None:
+        self.is_resumable = source.resumable
+        self._source = source
+        self._pages = fetched(source, key_of, first_ordinal, now)
+
+    def next(self) -> Fetched | None:
+        return next(self._pages, None)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def reader_of(source: Source, *, key_of: KeyOf, first_ordinal: int, now: datetime) -> ReadAhead | ReadInPlace:
+    reader = ReadAhead if getattr(source, "in_thread", True) else ReadInPlace
+    return reader(source, key_of=key_of, first_ordinal=first_ordinal, now=now)
+
+
+def fetched(source: Source, key_of: KeyOf, ordinal: int, now: datetime) -> Iterator[Fetched]:
+    """The pages of a source, numbered from `ordinal` on and packed."""
+    for page in source.pages():
+        items, malformed = number_records(page.records, ordinal, key_of)
+        ordinal += len(page.records)
+        payload = pack(items, malformed)
+        yield Fetched(items, malformed, payload, page.position, page.checkpoint, page.source_ref, now)
 
 
 def component_error(error: BaseException) -> ConnectorError:

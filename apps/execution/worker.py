@@ -19,11 +19,12 @@ from apps.engine.ports import ConnectorError, ErrorSource, LedgerKey, Outage, Sc
 from apps.engine.records import Page
 from apps.engine.walk import identity
 from apps.execution import drain
+from apps.execution.arrivals import arrivals_for
 from apps.execution.books import log_run, stored_checkpoint
 from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, lease_is_free, release_run
 from apps.execution.journal import Fenced, Retries, RunJournal
 from apps.execution.opened import OpenedSteps
-from apps.execution.reader import ReadAhead
+from apps.execution.reader import ReadAhead, ReadInPlace, reader_of
 from apps.execution.retry_reader import RetryReader, is_unit_retry
 from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
@@ -34,6 +35,7 @@ from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
 
+AnyReader = ReadAhead | ReadInPlace | RetryReader
 LONGEST_SLICE_S = 600.0
 
 
@@ -73,7 +75,7 @@ class Slice:
 
     def _work(self, run: Run, plan: Plan, journal: RunJournal) -> bool:
         started = monotonic()
-        opened = OpenedSteps(run.flow, plan)
+        opened = OpenedSteps(run.flow, plan, arrivals_for(run, plan))
         try:
             return self._loop(run, plan, journal, opened, lambda: self._is_over(started))
         except (DatabaseError, Fenced):
@@ -91,7 +93,7 @@ class Slice:
     def _loop(
         self, run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps, is_over: Callable[[], bool]
     ) -> bool:
-        if journal.cancel():
+        if journal.cancel() or journal.wait_for_connection():
             return False
         reader = open_reader(run, plan, journal, opened)
         if reader is None:
@@ -145,8 +147,8 @@ def retries_of(run: Run) -> Retries:
     return Retries.UNIT if is_unit_retry(run) else Retries.RECORDS
 
 
-def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> ReadAhead | RetryReader | None:
-    """The export, read ahead, or the retry data of errors. None if it could not be opened; the journal has been told."""
+def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) -> AnyReader | None:
+    """The export, read ahead, or the retry data of errors. None if it could not be opened; the journal knows."""
     now = read_now()
     if journal.retries is Retries.RECORDS:
         journal.before_end = lambda: opened.finish(run_scope(run, plan, now))
@@ -166,7 +168,7 @@ def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) 
         source.finish()
 
     journal.before_end = before_end
-    return ReadAhead(source, key_of=plan.key_of, first_ordinal=journal.next_ordinal, now=now)
+    return reader_of(source, key_of=plan.key_of, first_ordinal=journal.next_ordinal, now=now)
 
 
 def window_of(run: Run, plan: Plan, now: datetime) -> Window:

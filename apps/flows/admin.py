@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from apps.core.admin import HistoryAdmin, HouseAdmin, KeptAdmin
 from apps.core.ids import Kind
-from apps.flows.models import Checkpoint, Connection, Flow, Integration, Revision, Step
+from apps.flows.models import Checkpoint, Connection, Flow, Hook, Integration, Revision, Step
 from apps.flows.secrets import replace_secrets
 
 
@@ -109,3 +109,11 @@ class CheckpointAdmin(HistoryAdmin):
     list_filter = ("moved_at",)
     search_fields = ("flow__name", "step__name")
     exclude = ("seen",)
+
+
+@admin.register(Hook)
+class HookAdmin(HistoryAdmin):
+    list_display = ("step", "flow", "waiting", "waiting_bytes", "created_at")
+    list_select_related = ("step", "flow")
+    search_fields = ("flow__name", "flow__key")
+    exclude = ("key_sha256", "key_sealed", "key_id")

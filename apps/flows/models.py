@@ -169,6 +169,29 @@ class Step(AccountScoped):
         return self.name
 
 
+class Hook(AccountScoped):
+    """The webhook address of an export step, and how much waits that was sent to it.
+
+    Its row is locked by whoever takes a request in, so that the numbers of requests grow in the order of their commits.
+    """
+
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, db_index=False, related_name="hooks")
+    step = models.OneToOneField(Step, on_delete=models.PROTECT, related_name="hook")
+    key_sha256 = models.CharField(max_length=64, editable=False)
+    key_sealed = models.BinaryField(editable=False)
+    key_id = models.CharField(max_length=16, editable=False)
+    waiting = models.BigIntegerField(default=0)
+    waiting_bytes = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+
+    class Meta:
+        db_table = "hook"
+        constraints = [models.UniqueConstraint(fields=["key_sha256"], name="hooks_by_key")]
+
+    def __str__(self) -> str:
+        return f"Webhook of step {self.step_id}"
+
+
 class Checkpoint(AccountScoped):
     """How far an export has durably got; `seen` holds the keys at its edge, for exports that overlap."""
 

@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from apps.core.admin import HistoryAdmin
 from apps.core.ids import Kind
-from apps.runs.models import Bucket, Capture, FlowState, Intent, Machine, Page, Run, RunLog, StepRun
+from apps.runs.models import Arrival, Bucket, Capture, Delivery, FlowState, Intent, Machine, Page, Run, RunLog, StepRun
 
 
 @admin.register(Run)
@@ -79,3 +79,19 @@ class MachineAdmin(HistoryAdmin):
 @admin.register(Capture)
 class CaptureAdmin(OfRunAdmin):
     list_display = ("run_id", "step", "sent_at", "method", "status", "ms")
+
+
+@admin.register(Arrival)
+class ArrivalAdmin(HistoryAdmin):
+    list_display = ("__str__", "flow", "run_id", "received_at", "records", "size")
+    list_select_related = ("flow",)
+    search_fields = ("flow__name", "flow__key")
+    exclude = ("body",)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(HistoryAdmin):
+    list_display = ("arrival", "hook", "records", "received_at")
+    list_select_related = ("hook",)
+    search_fields = ("=arrival",)
+    search_help_text = "The number of a request"

@@ -10,6 +10,7 @@ from apps.accounts.models import Member
 from apps.core.clock import wall_now
 from apps.core.models import FIRM, LOOSE, AccountScoped, HotScoped, ScopedBy
 from apps.flows.models import Environment, Flow, Integration, Revision, Step
+from apps.runs.arrival_models import Arrival, Delivery
 from apps.runs.querysets import (
     ACTIVE,
     DELIVERING,
@@ -22,6 +23,24 @@ from apps.runs.querysets import (
     RunQuerySet,
 )
 from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus, Trigger
+
+__all__ = [
+    "LAST_RUNS",
+    "Arrival",
+    "Bucket",
+    "Capture",
+    "Delivery",
+    "FlowState",
+    "Grain",
+    "Intent",
+    "IntentState",
+    "LogLevel",
+    "Machine",
+    "Page",
+    "Run",
+    "RunLog",
+    "StepRun",
+]
 
 LAST_RUNS = 12  # how many letters `FlowState.last_runs` keeps, newest last
 

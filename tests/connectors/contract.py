@@ -22,8 +22,10 @@ from apps.connectors.base import Connector, Limits, Options, Surroundings
 from apps.connectors.files import FilesConnector
 from apps.connectors.http import HttpConnector
 from apps.connectors.sql import SqlConnector
+from apps.connectors.webhook import WebhookConnector
 from apps.engine.ports import Batch, LedgerKey, Record, Repeats, Written
 from tests.connectors.filing import Filing, batch_of
+from tests.connectors.listening import MemoryArrivals
 from tests.fakes.databases import SqlPlace, make_place
 from tests.fakes.http_peer import LOOPBACK, Peer, Store
 
@@ -260,6 +262,40 @@ class SqlHarness(Harness):
         return [{"id": key, "name": name} for key, name in self.place.rows("SELECT id, name FROM target ORDER BY id")]
 
 
+# --- webhooks --------------------------------------------------------------------------------------------------------
+class WebhookHarness(Harness):
+    """`size`: how many records one request brings."""
+
+    connector = WebhookConnector
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.arrivals: MemoryArrivals | None = MemoryArrivals()
+
+    def config(self) -> Record:
+        return {"verification": "hmac", "secret": "a key that both know"}
+
+    def broken_config(self) -> Record:
+        return {"verification": "hmac", "secret": CANARY, "key_encoding": "base64"}
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(7, Path("/nowhere"), Path("/nowhere"), limits=LIMITS, arrivals=self.arrivals)
+
+    def export_options(self) -> Record:
+        return {"record_path": "" if self.size == 1 else "data.rows"}
+
+    def missing_export_options(self) -> Record:
+        self.arrivals = None  # nothing was ever sent there: nobody listens
+        return self.export_options()
+
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        assert self.arrivals is not None
+        rows = [("no record" if at == spoiled_at else record) for at, record in enumerate(records)]
+        for at in range(0, len(rows), self.size):
+            some = rows[at : at + self.size]
+            self.arrivals.send(some if self.size == 1 else {"data": {"rows": some}})
+
+
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 HTTP_EXPORTS: dict[str, Record] = {
     "none": {"path": "none", "record_path": "data.items"},
@@ -364,6 +400,14 @@ def sql_variant(database: str, operation: str) -> Variant:
     return Variant(opening, frozenset({"export", "import", "lookup", own}))
 
 
+def webhook_variant(size: int) -> Variant:
+    @contextmanager
+    def opening(root: Path) -> Iterator[Harness]:
+        yield WebhookHarness(size)
+
+    return Variant(opening, frozenset({"export", "spoiled"}))
+
+
 def http_variant(export: str, lookup: str, writing: str) -> Variant:
     @contextmanager
     def opening(root: Path) -> Iterator[Harness]:
@@ -392,6 +436,7 @@ HARNESSES: dict[str, dict[str, Variant]] = {
             ("search", "each", "put"),
         )
     },
+    "webhook": {f"{size}-a-request": webhook_variant(size) for size in (1, 3, 100)},
 }
 """Kind of connector -> its variants."""
 

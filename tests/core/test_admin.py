@@ -23,9 +23,9 @@ from apps.errors.models import (
     RetryVersion,
     Tag,
 )
-from apps.flows.models import Checkpoint, Connection
+from apps.flows.models import Checkpoint, Connection, Hook
 from apps.flows.secrets import read_secrets
-from apps.runs.models import Bucket, Capture, Intent, Machine, RunLog
+from apps.runs.models import Arrival, Bucket, Capture, Delivery, Intent, Machine, RunLog
 from tests.factories import (
     make_account,
     make_connection,
@@ -83,6 +83,13 @@ def _an_account_with_history(account):
         (RetryVersion, {"error": error, "version": 1, "record": b"{}", "member": member}),
         (RetryItem, {"run": run, "error": error, "seq": 1, "member": member}),
         (Comment, {"error": error, "member": member, "text": "Asked the supplier"}),
+    ]
+    hook = Hook.unscoped.create(
+        account=account, flow=flow, step=source, key_sha256=f"{step.pk}", key_sealed=b"canary-7f3a"
+    )
+    of_account += [
+        (Arrival, {"hook": hook, "flow": flow, "records": 1, "size": 11, "body": b"canary-7f3a"}),
+        (Delivery, {"hook": hook, "digest": "0", "arrival": 1, "records": 1}),
     ]
     for model, fields in of_account:
         model.unscoped.create(account=account, **fields)

@@ -3,7 +3,8 @@
 from apps.flows.services.applying import AppliedRevision, RevisionConflictError, apply_definition, revision_diff
 from apps.flows.services.checkpoints import move_checkpoint
 from apps.flows.services.connecting import ConnectionRefused, set_connection, set_secrets
-from apps.flows.services.health import note_outage, note_success
+from apps.flows.services.health import note_outage, note_success, offline_among
+from apps.flows.services.hooks import renew_hook
 from apps.flows.services.switching import disable_flow, enable_flow
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "move_checkpoint",
     "note_outage",
     "note_success",
+    "offline_among",
+    "renew_hook",
     "revision_diff",
     "set_connection",
     "set_secrets",

@@ -8,10 +8,12 @@ from django.db import transaction
 
 from apps.accounts.models import Account, Member
 from apps.accounts.services import COMMAND, Actor, record_audit
+from apps.connectors.registry import CONNECTORS
 from apps.core.clock import database_now, read_now
 from apps.engine.plan import Node, Plan
 from apps.flows.definition import Definition, parse_definition
 from apps.flows.definition.models import name_of
+from apps.flows.hooks import ensure_hook
 from apps.flows.models import Connection, Flow, Integration, Revision, Step
 from apps.flows.planning import build_plan
 from apps.flows.schedules import next_due
@@ -62,7 +64,9 @@ def apply_definition(
     if present is not None:
         refuse_other_revision(present, before, text, expected_revision)
     flow, changes = write_flow(account, definition, present)
-    changes += write_steps(flow, build_plan(definition), definition.environment)
+    plan = build_plan(definition)
+    changes += write_steps(flow, plan, definition.environment)
+    give_address(flow, plan)
     if before is not None and before.sha256 == definition.sha256:
         applied = AppliedRevision(flow, before, False, False, tuple(changes), "")
     else:
@@ -171,6 +175,12 @@ def write_steps(flow: Flow, plan: Plan, environment: str) -> list[str]:
     leaving = [step for key, step in rows.items() if key in gone and step.removed_at is None]
     Step.objects.of(flow.account_id).filter(pk__in=[step.pk for step in leaving]).update(removed_at=database_now())
     return [change for change in changes if change] + [f"step {step.key} removed" for step in leaving]
+
+
+def give_address(flow: Flow, plan: Plan) -> None:
+    """An export that others send to gets its address, once."""
+    if CONNECTORS[plan.export.connector].listens:
+        ensure_hook(Step.objects.of(flow.account_id).get(flow=flow, key=plan.export.key))
 
 
 def write_step(flow: Flow, node: Node, row: Step | None, connections: dict[str, int]) -> str:

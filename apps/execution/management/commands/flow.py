@@ -18,6 +18,7 @@ from apps.execution.cli import AccountCommand, Options, chosen_flow, mistake_lin
 from apps.execution.cli_apply import Source, ordered, read_source
 from apps.execution.cli_arguments import ARGUMENTS, key_argument
 from apps.execution.cli_here import WorkHere
+from apps.execution.cli_hooks import address_of, chosen_hook, sent_test
 from apps.execution.cli_watch import EXIT_STATUS, Watch, is_worker_alive, summary_of
 from apps.flows.definition import MistakesError
 from apps.flows.models import Flow, Revision
@@ -28,6 +29,7 @@ from apps.flows.services import (
     disable_flow,
     enable_flow,
     move_checkpoint,
+    renew_hook,
 )
 from apps.runs.models import Run
 from apps.runs.services import cancel_run, start_run
@@ -50,6 +52,8 @@ class Command(AccountCommand):
             "disable": self.disable,
             "errors": self.errors,
             "checkpoint": self.checkpoint,
+            "address": self.address,
+            "send": self.send,
         }
 
     def fill(self, name: str, parser: CommandParser) -> None:
@@ -176,6 +180,20 @@ class Command(AccountCommand):
         canceled = cancel_run(run=run, member=None)
         done = "is canceled" if canceled.is_ended else "ends at its next page boundary"
         self.answer(facts.run_row(canceled), [f"{canceled} {done}."])
+
+    # --- webhooks ----------------------------------------------------------------------------------------------------
+    def address(self, account: Account, options: Options) -> None:
+        """Show the address that others send a flow's records to; --renew makes a new one, the old one stops working."""
+        hook = chosen_hook(chosen_flow(account, options["key"]))
+        hook = renew_hook(hook=hook) if options["renew"] else hook
+        row = {"flow": options["key"], "address": address_of(hook), "waiting": hook.waiting}
+        self.answer(row, [f"{row['address']}  ({hook.waiting:,} records wait)"])
+
+    def send(self, account: Account, options: Options) -> None:
+        """Send a flow's webhook a test request: a JSON file, - for the input. It needs no signature."""
+        received = sent_test(chosen_flow(account, options["key"]), options["file"])
+        row = {"flow": options["key"], "received": received.records, "id": received.number}
+        self.answer(row, [f"{received.records:,} records wait for the next run of {options['key']}."])
 
     # --- errors and checkpoints --------------------------------------------------------------------------------------
     def errors(self, account: Account, options: Options) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.crypto import SecretUnreadableError, current_key_id
-from apps.flows.models import Connection
+from apps.flows.hooks import rotate_hook
+from apps.flows.models import Connection, Hook
 from apps.flows.secrets import rotate_secrets
 
 
@@ -23,8 +24,18 @@ class Command(BaseCommand):
             return
         rotated, unreadable = self._rotate(sealed_before)
         self.stdout.write(f"{rotated} connections sealed with key {current_key_id()}.")
+        self._rotate_addresses()
         if unreadable:
             raise CommandError("These connections cannot be read with any key in FIELD_KEYS: " + ", ".join(unreadable))
+
+    def _rotate_addresses(self) -> None:
+        hooks = list(Hook.unscoped.exclude(key_id=current_key_id()).order_by("pk"))
+        try:
+            rotated = sum(rotate_hook(hook) for hook in hooks)
+        except SecretUnreadableError as error:
+            raise CommandError(f"A webhook address cannot be sealed anew: {error}") from error
+        if hooks:
+            self.stdout.write(f"{rotated} webhook addresses sealed with key {current_key_id()}.")
 
     def _rotate(self, connections: Any) -> tuple[int, list[str]]:
         rotated, unreadable = 0, []
