@@ -2,12 +2,16 @@
 
 from apps.errors.services.acts import ActRefused, perform_act, reopen_errors, resolve_errors, retry_errors
 from apps.errors.services.editing import EditConflict, EditRefused, edit_retry_data
+from apps.errors.services.planning import ActPlan, PlanLine, act_plan, retry_plan
 from apps.errors.services.retries import end_unit_retry, release_waiting, start_due_retries
 
 __all__ = [
+    "ActPlan",
     "ActRefused",
     "EditConflict",
     "EditRefused",
+    "PlanLine",
+    "act_plan",
     "edit_retry_data",
     "end_unit_retry",
     "perform_act",
@@ -15,5 +19,6 @@ __all__ = [
     "reopen_errors",
     "resolve_errors",
     "retry_errors",
+    "retry_plan",
     "start_due_retries",
 ]

@@ -104,7 +104,9 @@ def _perform_chunk(account_id: int, act_id: int) -> bool:
         act = acts.select_for_update().filter(pk=act_id, ended_at__isnull=True).first()
         if act is None:
             return False
-        items = BulkItem.objects.of(act.account_id).filter(act=act, result="").order_by("error_id")
+        # of two errors of one record a reopen takes the newer one, so it begins with the newest
+        order = "-error_id" if act.act == BulkKind.REOPEN else "error_id"
+        items = BulkItem.objects.of(act.account_id).filter(act=act, result="").order_by(order)
         chunk = list(items.values_list("pk", "error_id")[:CHUNK])
         if not chunk:
             begin_runs(act)

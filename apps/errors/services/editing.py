@@ -8,6 +8,7 @@ from django.db import transaction
 from apps.accounts.models import Member
 from apps.accounts.permissions import Act, may
 from apps.accounts.services import Actor, record_audit
+from apps.connectors.files.json_exact import InexactError, check_exact, is_exact
 from apps.errors.models import Error, RetryData, RetryVersion
 
 LARGEST_RECORD = 10 * 1024 * 1024
@@ -55,9 +56,13 @@ def parse_record(text: str) -> dict[str, Any]:
         raise EditRefused(f"Retry data may have {LARGEST_RECORD:,} characters. Yours have {len(text):,}.")
     try:
         record = orjson.loads(text)
+        if not is_exact(text.encode(), record):
+            check_exact(text.encode())
     except orjson.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise EditRefused(f"This is not JSON ({place}): {error.msg}. Nothing was saved.") from error
+    except InexactError as error:
+        raise EditRefused(f"Saving would change the record: {error}. Nothing was saved.") from error
     if not isinstance(record, dict):
         raise EditRefused("Retry data must be a JSON object, in curly brackets. Nothing was saved.")
     return record

@@ -6,9 +6,8 @@ from apps.core.bulk import in_array
 from apps.core.clock import read_now
 from apps.errors.models import BulkAct, Error
 from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs, shift_watched
+from apps.errors.services.planning import REOPENED
 from apps.errors.states import ErrorState, Reason
-
-REOPENED = frozenset({Reason.MANUAL.value, *Reason.automatic()})
 
 
 def locked_errors(account: int, ids: list[int]) -> list[Error]:
@@ -48,7 +47,7 @@ def reopen_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
     taken = open_keys(act.account_id, errors)
     chosen = []
     results = {}
-    for error in errors:
+    for error in reversed(errors):  # of two of one record the newer one is opened
         name = (error.step_id, error.key_hash)
         if error.state == ErrorState.OPEN or error.reason not in REOPENED or error.retry_run_id is not None:
             results[error.pk] = "not reopened"

@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
@@ -12,6 +11,7 @@ from apps.core.bulk import insert_rows, set_rows
 from apps.core.clock import database_now, read_now
 from apps.errors.models import BulkAct, Error, RetryData, RetryItem
 from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs, shift_watched
+from apps.errors.services.planning import RETRIED_ALREADY, retry_conditions, with_why_not
 from apps.errors.services.resolving import locked_errors
 from apps.errors.states import ErrorState, ErrorUnit, ItemState, Reason
 from apps.flows.models import Flow, Step
@@ -37,11 +37,11 @@ def retry_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
         .filter(pk__in={e.flow_id for e in errors})
         .select_related("account", "integration")
     }
-    now = read_now()
+    reasons = refusals(act, ids)
     results: dict[int, str] = {}
     groups: dict[str, list[Error]] = defaultdict(list)
     for error in errors:
-        why_not = refusal(error, data.get(error.pk), flows[error.flow_id], act.options, now)
+        why_not = reasons[error.pk]
         results[error.pk] = why_not or "retrying"
         if not why_not:
             groups[_group(error, data[error.pk])].append(error)
@@ -51,21 +51,15 @@ def retry_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
     return results
 
 
-def refusal(error: Error, data: RetryData | None, flow: Flow, options: dict[str, Any], now: datetime) -> str:
-    """Why an error cannot be retried now; "" if it can."""
-    if error.retry_run_id is not None:
-        return f"retried already by r-{error.retry_run_id}"
-    if error.state != ErrorState.OPEN and not options.get("includes_resolved"):
-        return "is resolved"
-    if data is None or data.purged_at is not None:
-        return "its retry data are gone"
-    if error.occurred_at < now - timedelta(days=flow.account.retention_days):
-        return "is older than the retention"
-    if data.from_step.removed_at is not None:
-        return "its step was removed"
-    if not flow.enabled or flow.removed_at is not None:
-        return "its flow is disabled"
-    return ""
+def refusals(act: BulkAct, ids: list[int]) -> dict[int, str]:
+    """Error id -> why it cannot be retried now; "" if it can. The errors are locked, so it stays so."""
+    includes_resolved = bool(act.options.get("includes_resolved"))
+    conditions = retry_conditions(act.account, includes_resolved=includes_resolved, now=read_now())
+    rows = with_why_not(Error.objects.of(act.account_id).filter(pk__in=ids), conditions)
+    return {
+        pk: f"{why_not} by r-{run}" if why_not == RETRIED_ALREADY else why_not
+        for pk, why_not, run in rows.values_list("pk", "why_not", "retry_run_id")
+    }
 
 
 def _group(error: Error, data: RetryData) -> str:
