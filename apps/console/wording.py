@@ -75,7 +75,10 @@ def countdown_text(moment: datetime, now: datetime) -> str:
 
 
 def zone_text(zone: ZoneInfo, now: datetime) -> str:
-    """`Europe/Berlin (CET, UTC+01:00)`, for the head of a page or a column."""
+    """`Europe/Berlin (CET, UTC+01:00)`, for the head of a page or a column; just `UTC` where all three say the same."""
     local = now.astimezone(zone)
-    offset = f"{local:%z}"
-    return f"{zone.key} ({local.tzname()}, UTC{offset[:3]}:{offset[3:]})"
+    name, offset = local.tzname() or "", f"{local:%z}"
+    if name == "UTC":
+        return name
+    shown = f"UTC{offset[:3]}:{offset[3:]}"
+    return f"{zone.key} ({shown})" if name[:1] in "+-" else f"{zone.key} ({name}, {shown})"

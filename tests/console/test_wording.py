@@ -72,3 +72,10 @@ def test_a_countdown_ends_at_zero(seconds: int, text: str) -> None:
 
 def test_a_zone_is_told_by_name_abbreviation_and_offset() -> None:
     assert wording.zone_text(BERLIN, NOW) == "Europe/Berlin (CET, UTC+01:00)"
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"), [("UTC", "UTC"), ("Etc/UTC", "UTC"), ("Europe/Istanbul", "Europe/Istanbul (UTC+03:00)")]
+)
+def test_a_zone_is_told_without_saying_the_same_twice(zone: str, text: str) -> None:
+    assert wording.zone_text(ZoneInfo(zone), NOW) == text

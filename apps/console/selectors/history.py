@@ -7,7 +7,8 @@ from datetime import timedelta
 from django.db.models import Q
 
 from apps.console.selectors.flow_page import FlowHead
-from apps.console.selectors.run_page import StepRow, canceled_text, duration_of, started_by_text, step_state
+from apps.console.selectors.run_page import StepRow, duration_of, step_state
+from apps.console.selectors.run_words import canceled_text, started_by_text
 from apps.console.spans import Span
 from apps.core.pagination import keyset_page
 from apps.flows.models import Flow

@@ -7,28 +7,18 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Left
 
-from apps.accounts.models import Member
 from apps.console.selectors.flow_page import FlowHead, Node
 from apps.core.clock import wall_now
 from apps.errors.models import Error
 from apps.flows.models import StepKind
 from apps.runs.models import Page, Run, RunLog, StepRun
 from apps.runs.querysets import NOT_DONE
-from apps.runs.statuses import PageState, RunKind, RunStatus, Trigger
+from apps.runs.statuses import PageState, RunStatus
 
 NEWEST_ERRORS, NEWEST_LINES = 5, 8
 MOST_PAGES = 5_000  # pages with errors that are looked at for the row of squares
 SHOWN_MESSAGE = 300  # characters of a message in a list
 MOST_EMPTY_FIELDS = 8
-TRIGGER_WORDS = {
-    Trigger.SCHEDULE.value: "schedule",
-    Trigger.WEBHOOK.value: "webhook",
-    Trigger.FLOW.value: "the flow before it",
-    Trigger.API.value: "API",
-    Trigger.COMMAND.value: "command line",
-    Trigger.AUTO.value: "Flowmend",
-    Trigger.MANUAL.value: "hand",
-}
 
 
 @dataclass(frozen=True)
@@ -174,24 +164,3 @@ def duration_of(run: Run) -> timedelta | None:
     if run.started_at is None:
         return None
     return (run.ended_at or wall_now()) - run.started_at
-
-
-def person(member: Member | None) -> str:
-    """A member's full name, else the name he signs in with; "" for nobody."""
-    if member is None:
-        return ""
-    return member.user.get_full_name() or member.user.get_username()
-
-
-def started_by_text(run: Run) -> str:
-    """`schedule`, `Mara Lindqvist`, `retry, Mara Lindqvist`, `auto-retry`."""
-    name = person(run.started_by)
-    if run.kind == RunKind.AUTO_RETRY:
-        return "auto-retry"
-    who = name or TRIGGER_WORDS.get(run.trigger, run.trigger)
-    return f"{run.get_kind_display().lower()}, {who}" if run.kind != RunKind.FLOW else who
-
-
-def canceled_text(run: Run) -> str:
-    """The name of whoever canceled a run; "" for nobody."""
-    return person(run.canceled_by)

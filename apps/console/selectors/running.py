@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.console.access import Reach
+from apps.console.selectors.run_words import started_by_text
 from apps.core.clock import wall_now
 from apps.flows.models import Step
 from apps.runs.models import Bucket, Grain, Run
 from apps.runs.querysets import RunQuerySet
-from apps.runs.statuses import RunKind, RunStatus, Trigger
+from apps.runs.statuses import RunKind, RunStatus
 
 MOST_RUNS = 200
 MINUTES = 12  # of the line of records per second
@@ -61,7 +62,7 @@ class Work:
     @property
     def started_by(self) -> str:
         """`schedule`, `Mara Lindqvist`, `retry, Ana Reyes`"""
-        return started_by(self.run)
+        return started_by_text(self.run)
 
     @property
     def is_ended(self) -> bool:
@@ -70,14 +71,6 @@ class Work:
     @property
     def can_be_canceled(self) -> bool:
         return not self.is_ended and self.run.cancel_requested_at is None
-
-
-def started_by(run: Run) -> str:
-    member = run.started_by
-    name = (member.user.get_full_name() or member.user.get_username()) if member else ""
-    how = "" if run.trigger == Trigger.MANUAL and name else run.get_trigger_display().lower()
-    kind = run.get_kind_display().lower() if run.kind in RETRY_KINDS else ""
-    return ", ".join(part for part in (kind, name or how) if part)
 
 
 def works(reach: Reach) -> list[Work]:

@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from apps.console.selectors.run_page import canceled_text, person, started_by_text
+from apps.console.selectors.run_words import canceled_text, person, started_by_text
 from apps.console.wording import count_text, duration_text
 from apps.runs.models import Run
 

@@ -1,0 +1,35 @@
+"""Who started and who canceled a run, in words: the same on every page."""
+
+from apps.accounts.models import Member
+from apps.runs.models import Run
+from apps.runs.statuses import RunKind, Trigger
+
+TRIGGER_WORDS = {
+    Trigger.SCHEDULE.value: "schedule",
+    Trigger.WEBHOOK.value: "webhook",
+    Trigger.FLOW.value: "the flow before it",
+    Trigger.API.value: "API",
+    Trigger.COMMAND.value: "command line",
+    Trigger.AUTO.value: "Flowmend",
+    Trigger.MANUAL.value: "hand",
+}
+
+
+def person(member: Member | None) -> str:
+    """A member's full name, else the name he signs in with; "" for nobody."""
+    if member is None:
+        return ""
+    return member.user.get_full_name() or member.user.get_username()
+
+
+def started_by_text(run: Run) -> str:
+    """`schedule`, `Mara Lindqvist`, `retry, Mara Lindqvist`, `auto-retry`."""
+    if run.kind == RunKind.AUTO_RETRY:
+        return "auto-retry"
+    who = person(run.started_by) or TRIGGER_WORDS.get(run.trigger, run.trigger)
+    return f"{run.get_kind_display().lower()}, {who}" if run.kind != RunKind.FLOW else who
+
+
+def canceled_text(run: Run) -> str:
+    """The name of whoever canceled a run; "" for nobody."""
+    return person(run.canceled_by)
