@@ -77,7 +77,7 @@ class Cause(AccountScoped):
     classified_by = models.ForeignKey(Member, null=True, blank=True, help_text="Blank: by rule.", **FIRM)
     state = models.CharField(max_length=10, choices=CauseState, default=CauseState.NEW)
     snoozed_until = models.DateTimeField(null=True, blank=True)
-    snooze_until_count = models.BigIntegerField(null=True, blank=True)
+    snooze_until_count = models.BigIntegerField(null=True, blank=True, help_text="Errors still to come.")
     merged_into = models.ForeignKey("self", null=True, blank=True, **FIRM)
     assignee = models.ForeignKey(Member, null=True, blank=True, **FIRM)
     sample_error = models.ForeignKey("errors.Error", null=True, blank=True, **LOOSE)
@@ -98,6 +98,7 @@ class Cause(AccountScoped):
                 fields=["account", "-last_seen_at"], name="causes_open_of_account", condition=Q(open_errors__gt=0)
             ),
             models.Index(fields=["step", "classification"], name="causes_by_class_of_step"),
+            models.Index(fields=["merged_into"], name="causes_merged", condition=Q(merged_into__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -350,14 +351,25 @@ class ErrorTag(HotScoped):
 
 
 class Comment(AccountScoped):
-    error = models.ForeignKey(Error, **LOOSE)
+    """What a member wrote about an error, or about a root cause."""
+
+    error = models.ForeignKey(Error, null=True, blank=True, **LOOSE)
+    cause = models.ForeignKey(Cause, null=True, blank=True, **FIRM)
     member = models.ForeignKey(Member, null=True, blank=True, **FIRM)
     text = models.TextField()
     at = models.DateTimeField(default=wall_now)
 
     class Meta:
         db_table = "comment"
-        indexes = [models.Index(fields=["error", "id"], name="comments_of_error")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(error__isnull=True) ^ Q(cause__isnull=True), name="comments_on_one_thing"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["error", "id"], name="comments_of_error"),
+            models.Index(fields=["cause", "id"], name="comments_of_cause", condition=Q(cause__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.text[:80]

@@ -78,6 +78,8 @@ class BulkKind(models.TextChoices):
     TAG = "tag", "Tag"
     CANCEL = "cancel", "Cancel retry"
     DELETE = "delete", "Delete"
+    EDIT = "edit", "Edit retry data"
+    CLASSIFY = "classify", "Change class"
 
 
 ERROR_LOOKS: dict[str, StatusLook] = {
