@@ -7,11 +7,21 @@ import pytest
 from django.utils import timezone
 
 from apps.errors.models import BulkItem, Error, RetryData
-from apps.errors.services import EditRefused, act_plan, edit_retry_data, reopen_errors, resolve_errors, retry_plan
+from apps.errors.services import (
+    EditRefused,
+    act_plan,
+    edit_retry_data,
+    perform_act,
+    reopen_errors,
+    resolve_errors,
+    retry_plan,
+)
+from apps.errors.services.acts import _perform_chunk
 from apps.flows.models import Flow, Step
+from apps.runs.services import cancel_run
 from tests.factories import make_member
 from tests.fakes.running import World, books, make_world
-from tests.scenarios.retry_world import retry, run_once
+from tests.scenarios.retry_world import retry, retry_runs, run_once, work_retry
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +118,19 @@ def test_of_two_resolved_errors_of_one_record_a_reopen_opens_the_newer(world, ac
 def test_an_edit_that_saving_would_change_is_refused(world, account, text):
     with pytest.raises(EditRefused, match="Saving would change the record"):
         edit_retry_data(error=errors(account).first(), member=make_member(account), text=text, expected_version=1)
+
+
+def test_a_retry_that_is_canceled_while_its_errors_are_collected_takes_no_more(world, account, monkeypatch):
+    monkeypatch.setattr("apps.errors.services.acts.AT_ONCE", 1)
+    monkeypatch.setattr("apps.errors.services.acts.CHUNK", 2)
+    act = retry(world)
+    _perform_chunk(account.pk, act.pk)
+    (run,) = retry_runs(world)
+    cancel_run(run=run, member=None)
+    assert work_retry(world, run).status == "canceled"
+
+    perform_act(account.pk, act.pk)
+
+    assert results(act) == {"retrying": 2, "its retry was canceled": 1}
+    assert {e.shown_state for e in errors(account)} == {"open"}
+    assert books() == []

@@ -27,6 +27,7 @@ MOST_DUE = 10_000
 # --- by hand ---------------------------------------------------------------------------------------------------------
 def retry_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
     """Mark the errors that can be retried with their run; error id -> "retrying", or why not."""
+    canceled = _canceled_runs(act)
     errors = locked_errors(act.account_id, ids)
     data = {
         d.error_id: d for d in RetryData.objects.of(act.account_id).filter(error_id__in=ids).select_related("from_step")
@@ -47,8 +48,17 @@ def retry_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
             groups[_group(error, data[error.pk])].append(error)
     for name, group in groups.items():
         run = _run_of(act, name, group[0], data[group[0].pk], flows[group[0].flow_id])
-        mark(run, group, data, member=act.member_id)
+        if run.pk in canceled:
+            results |= dict.fromkeys((e.pk for e in group), "its retry was canceled")
+        else:
+            mark(run, group, data, member=act.member_id)
     return results
+
+
+def _canceled_runs(act: BulkAct) -> set[int]:
+    """The runs of earlier chunks that somebody canceled meanwhile. They stay locked: a run locks before its errors."""
+    runs = Run.objects.of(act.account_id).filter(pk__in=list(act.options.get("runs", {}).values()))
+    return {r.pk for r in runs.select_for_update().order_by("pk") if r.is_ended or r.cancel_requested_at is not None}
 
 
 def refusals(act: BulkAct, ids: list[int]) -> dict[int, str]:
