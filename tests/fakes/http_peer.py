@@ -119,8 +119,8 @@ class Peer:
 
 def reply(status: int, body: Any = None, **headers: str) -> web.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    if isinstance(body, bytes):
-        return web.Response(status=status, body=body, headers=named)
+    if isinstance(body, bytes | None):
+        return web.Response(status=status, body=body or b"", headers=named)
     return web.json_response(body, status=status, headers=named)
 
 
@@ -129,8 +129,11 @@ Script = Callable[[socket.socket], None]
 
 
 @contextmanager
-def hostile(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A port on which every connection is handed to the script once a request has come in."""
+def hostile(script: Script, tls: ssl.SSLContext | None = None, connections: int | None = None) -> Iterator[int]:
+    """A port on which every connection is handed to the script once a request has come in.
+
+    After so many `connections` the port is closed.
+    """
     server = socket.create_server(("127.0.0.1", 0), backlog=64)
     is_over = threading.Event()
 
@@ -146,9 +149,14 @@ def hostile(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[int]:
             connection.close()
 
     def accept() -> None:
-        while not is_over.is_set():
+        taken = 0
+        while not is_over.is_set() and taken != connections:
             with suppress(OSError):
-                threading.Thread(target=attend, args=(server.accept()[0],), daemon=True).start()
+                connection = server.accept()[0]
+                taken += 1
+                if taken == connections:
+                    server.close()
+                threading.Thread(target=attend, args=(connection,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:

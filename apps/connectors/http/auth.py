@@ -14,7 +14,7 @@ from apps.connectors.http.config import HttpConfig
 from apps.connectors.http.faults import not_sent, place_of
 from apps.connectors.http.loop import in_caller
 from apps.connectors.http.wire import Answer, FaultError, Request
-from apps.connectors.redaction import Redactor
+from apps.connectors.redaction import HIDDEN, Redactor
 from apps.connectors.shared import Shared, Token
 
 MARGIN_S = 30.0
@@ -52,6 +52,11 @@ class Credentials:
         if self.parameter is None:
             return url
         return url.update_query({self.parameter[0]: self.parameter[1]})
+
+    def shown(self) -> dict[str, str]:
+        """The header that signs in, as people may see it."""
+        name = "Authorization" if self.is_oauth else (self._header or ("",))[0]
+        return {name: HIDDEN} if name else {}
 
     def strip(self, url: URL) -> URL:
         """An address as the application gave it, without our key, if it says that back."""

@@ -28,6 +28,8 @@ T = TypeVar("T")
 MAX_REDIRECTS = 3
 USUAL_HEADERS = {"User-Agent": "Flowmend", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+LEAST_SHARE = 1024 * 1024
+"""Bytes that an answer may always have, however many requests are under way at once."""
 BUSY = frozenset({429, 503})
 
 
@@ -38,6 +40,8 @@ class HttpClient:
         self.config = config
         self.limits = config.limits(surroundings.limits)
         self.redactor = redactor_for(config)
+        share = max(LEAST_SHARE, self.limits.max_bytes // config.max_concurrency)
+        self._shared_limits = replace(self.limits, max_bytes=min(self.limits.max_bytes, share))
         self._egress = Egress(surroundings.allow_nets)
         self._shared = surroundings.shared
         self._key = identity_of(surroundings.account, config)
@@ -101,7 +105,8 @@ class HttpClient:
         if self._session is None:
             self._session = open_session(self.config, self.limits, self._egress)
         try:
-            answer = await send_once(self._session, request, url, headers, self.limits)
+            limits = self.limits if request.is_alone else self._shared_limits
+            answer = await send_once(self._session, request, url, headers, limits)
         except FaultError as fault:
             fault.message = self.redactor.text(fault.message)
             raise
@@ -121,7 +126,13 @@ class HttpClient:
 
     # --- what is said of it ------------------------------------------------------------------------------------------
     def capture(self, request: Request, outcome: Answer | FaultError) -> Capture | None:
-        return None if outcome.sent_at is None else capture_of(request, outcome, self.redactor)
+        """The request with all its headers (what signs it in is hidden) and its answer; None if nothing was sent."""
+        if outcome.sent_at is None:
+            return None
+        headers = self._headers.copy()
+        headers.update(request.headers)
+        headers.update(self._credentials.shown())
+        return capture_of(replace(request, headers=headers), outcome, self.redactor)
 
     def own_address(self, url: URL) -> URL:
         """An address that the application gave, without our key: addresses are stored with the run."""
@@ -149,7 +160,7 @@ def redirected(request: Request, status: int, target: URL) -> Request:
     if request.method in ("GET", "HEAD") or status in (307, 308):
         return replace(request, url=target)
     headers = {name: value for name, value in request.headers.items() if name.lower() != "content-type"}
-    return Request("GET", target, headers, None, is_read=True)
+    return Request("GET", target, headers, None, is_read=True, is_alone=request.is_alone)
 
 
 def redactor_for(config: HttpConfig) -> Redactor:

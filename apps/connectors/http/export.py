@@ -5,7 +5,7 @@ records are through, and what they were: if the answer has changed by then, noth
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -103,7 +103,7 @@ class HttpSource:
             raise error.as_error(ErrorSource.APPLICATION) from None
         if "url" not in state:
             return request
-        return Request(request.method, URL(state["url"], encoded=True), request.headers, request.body, is_read=True)
+        return replace(request, url=URL(state["url"], encoded=True))
 
     def _body(self, parameters: Record) -> Any:
         body = self._maker.body({}, self._scope())
@@ -177,6 +177,7 @@ def parts_of(options: HttpExportOptions) -> Parts:
         options.body,
         names=EXPORT_NAMES,
         is_read=True,
+        is_alone=True,
     )
 
 

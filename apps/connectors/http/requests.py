@@ -218,6 +218,7 @@ class Parts:
     body_format: str = "json"
     names: frozenset[str] = DEFAULT_NAMES
     is_read: bool = False
+    is_alone: bool = False
 
 
 class RequestMaker:
@@ -246,7 +247,7 @@ class RequestMaker:
         if body is NOTHING:
             body = self.body(record, scope)
         data = None if body is NOTHING else encoded(body, parts.body_format)
-        return Request(parts.method, url, headers, data, parts.is_read)
+        return Request(parts.method, url, headers, data, parts.is_read, parts.is_alone)
 
     def body(self, record: Record, scope: Scope) -> Any:
         """The step's own body, NOTHING if it has none."""

@@ -241,9 +241,7 @@ class Delivery:
         code = self._client.redactor.text(verdict.code)
         if verdict.kind == LOST:
             return self._lost(code, message, Classification.INTERMITTENT, capture)
-        found = classify(ErrorSource.APPLICATION, code, message)
-        if not found and capture is not None and capture.status is not None:
-            found = classify(ErrorSource.APPLICATION, str(capture.status), message)
+        found = classification_of(code, message, capture.status if capture else None)
         return Failure(ErrorSource.APPLICATION, code, message, found, capture=capture)
 
     def _lost(self, code: str, message: str, classification: str, capture: Capture | None) -> Failure:
@@ -258,6 +256,14 @@ class Delivery:
             capture=capture,
             keeps_key=True,
         )
+
+
+def classification_of(code: str, message: str, status: int | None) -> str:
+    """By the application's own code and words, then by the status of the whole answer."""
+    if status is not None and 300 <= status < 400:
+        return Classification.CONNECTION  # the connection's address is not where the application is
+    found = classify(ErrorSource.APPLICATION, code, message)
+    return found or classify(ErrorSource.APPLICATION, str(status or ""), message)
 
 
 def own_part(whole: Capture | None, parcel: Parcel, place: int) -> Capture | None:

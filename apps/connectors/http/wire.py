@@ -21,13 +21,18 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send, without credentials. `is_read`: it changes nothing, so it may follow redirects and be repeated."""
+    """What to send, without credentials.
+
+    `is_read`: it changes nothing, so it may follow redirects and be repeated. `is_alone`: no other is under way beside
+    it, so its answer may take all the memory that answers may have.
+    """
 
     method: str
     url: URL
     headers: Mapping[str, str]
     body: bytes | None = None
     is_read: bool = False
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
