@@ -5,6 +5,7 @@ One look-up of watched keys for the whole page; nothing is asked while a flow ha
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import connection
 
@@ -26,16 +27,21 @@ def watched_errors(book: Book, result: PageResult) -> list[Watched]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, step_id, run_id, cause_id, state, retry_run_id, passed_run_id, in_doubt, key_hash, "  # noqa: S608
-            "payload_hash, pass_order, collision_no FROM error WHERE flow_id = %s AND key_hash IS NOT NULL "
-            f"AND (state = 'open' OR passed_run_id IS NULL) AND {condition} ORDER BY id",
+            "payload_hash, pass_order, collision_no, has_notes, assignee_id FROM error WHERE flow_id = %s AND "
+            f"key_hash IS NOT NULL AND (state = 'open' OR passed_run_id IS NULL) AND {condition} ORDER BY id",
             [book.flow, *params],
         )
-        return [
-            Watched(
-                r[0], r[1], r[2], r[3], r[4] == ErrorState.OPEN, r[5] is not None, r[6] is not None, bool(r[7]), *r[8:]
-            )
-            for r in cursor.fetchall()
-        ]
+        return [_watched(*row) for row in cursor.fetchall()]
+
+
+def _watched(*row: Any) -> Watched:
+    """From the columns in the order of the look-up."""
+    number, step, run, cause, state, retry_run, passed_run, in_doubt, hashed, payload, order, collision, *notes = row
+    is_open, has_notes, assignee = state == ErrorState.OPEN, bool(notes[0]), notes[1]
+    return Watched(
+        number, step, run, cause, is_open, retry_run is not None, passed_run is not None, bool(in_doubt), hashed,
+        payload, order, collision, has_notes=has_notes, assignee=assignee,
+    )  # fmt: skip
 
 
 def _items(result: PageResult) -> Iterable[Item]:

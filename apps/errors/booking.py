@@ -12,13 +12,15 @@ from apps.engine.ports import Failure
 from apps.engine.records import Item
 from apps.engine.result import FailedRecord, PageResult
 from apps.errors.auto_resolve import judge, match_new, watched_errors
+from apps.errors.cause_writing import write_causes
 from apps.errors.facts import Book, Booked, NewError, new_error
+from apps.errors.handover import inherit_notes, move_notes
 from apps.errors.models import Cause, Error, StepState
 from apps.errors.retried import Retried, ended_retries, leave_old_causes, write_retried
 from apps.errors.schedule import next_attempt
 from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs
 from apps.errors.states import ErrorState, ErrorUnit, Reason
-from apps.errors.writing import write_causes, write_new, write_resolved, write_states
+from apps.errors.writing import write_new, write_resolved, write_states
 
 __all__ = ["Book", "Booked", "book_page", "book_unit", "resolve_windows"]
 
@@ -50,7 +52,9 @@ def _book(book: Book, new: list[NewError], result: PageResult, retried: list[Ret
     booked = Booked(rows=len(new), ids=[error.id for error in new])
     write_resolved(book, watched, booked)
     _write_retries(book, retried, new, booked)
+    moves = inherit_notes(watched, retried, new)
     write_new(book, new, booked)
+    move_notes(book.account, moves)
     write_states(book, new, watched, retried)
     return booked
 
@@ -88,7 +92,7 @@ def _write_again(book: Book, again: list[Retried]) -> None:
         error = new_error(book, old.entry)
         error.id = old.id
         errors.append(error)
-    causes = write_causes(book, errors)
+    causes = write_causes(book, errors, Counter())
     rows = []
     for old, error in zip(again, errors, strict=True):
         due = next_attempt(

@@ -41,7 +41,10 @@ class Book:
 
 @dataclass(slots=True)
 class Booked:
-    """What was written, for the counters of run, steps and buckets. Keys of the counters: (run id, step id)."""
+    """What was written, for the counters of run, steps and buckets. Keys of the counters: (run id, step id).
+
+    `closed_causes` counts the resolved errors by cause id.
+    """
 
     rows: int = 0
     ids: list[int] = field(default_factory=list)
@@ -49,6 +52,7 @@ class Booked:
     auto_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)
     user_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)
     retried: int = 0
+    closed_causes: Counter[int] = field(default_factory=Counter)
     by_step: Counter[int] = field(default_factory=Counter)
     units_by_step: Counter[int] = field(default_factory=Counter)
 
@@ -73,6 +77,8 @@ class Watched:
     resolved_error: int | None = None
     passed: str = ""
     passed_order: int | None = None
+    has_notes: bool = False
+    assignee: int | None = None
 
 
 @dataclass(slots=True)
@@ -95,6 +101,8 @@ class NewError:
     collision_no: int = 0
     reason: str = ""
     resolved_error: int | None = None
+    has_notes: bool = False
+    assignee: int | None = None
 
     @property
     def is_open(self) -> bool:

@@ -37,6 +37,8 @@ class Retried:
     reason: str = ""
     is_again: bool = False
     new_error: int | None = None
+    has_notes: bool = False
+    assignee: int | None = None
 
     @property
     def is_skipped(self) -> bool:
@@ -79,6 +81,8 @@ def ended_retries(account: int, run: int, steps: Sequence[int], result: PageResu
             was_open=row.state == ErrorState.OPEN,
             item=items[row.pk],
             entry=entries.get(row.pk),
+            has_notes=row.has_notes,
+            assignee=row.assignee_id,
         )
         _judge(retried, steps, result, is_auto=is_auto)
         found.append(retried)

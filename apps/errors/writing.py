@@ -5,18 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.bulk import add_up, insert_rows, reserve_ids, set_rows, shift_rows
-from apps.core.text import short, storable, storable_value
+from apps.core.text import storable, storable_value
 from apps.engine.records import to_json
+from apps.errors.cause_writing import write_causes
 from apps.errors.facts import Book, Booked, NewError, Watched
-from apps.errors.fingerprint import VERSION
-from apps.errors.models import Cause, CauseBucket, Error, RetryData, StepState
+from apps.errors.models import Cause, Error, RetryData, StepState
 from apps.errors.retried import Retried
 from apps.errors.schedule import next_attempt
 from apps.errors.search import write_texts
-from apps.errors.states import CauseState, ErrorState, ErrorUnit, Passed, Reason
+from apps.errors.states import ErrorState, ErrorUnit, Passed, Reason
 from apps.runs.models import Capture
-
-HALF_HOUR_S = 1800
 
 
 def write_resolved(book: Book, watched: list[Watched], booked: Booked) -> None:
@@ -36,15 +34,15 @@ def write_resolved(book: Book, watched: list[Watched], booked: Booked) -> None:
         ["passed_run", "passed_outcome", "passed_order"],
         [(o.id, book.run, o.passed, o.passed_order) for o in watched if o.passed],
     )
-    gone = Counter(old.cause for old in resolved)
-    shift_rows(Cause, ["open_errors"], [(cause, -count) for cause, count in gone.items()])
+    booked.closed_causes.update(old.cause for old in resolved)
+    shift_rows(Cause, ["open_errors"], [(cause, -count) for cause, count in booked.closed_causes.items()])
 
 
 def write_new(book: Book, new: list[NewError], booked: Booked) -> None:
     """Write new errors and what belongs to them, and count them for the run and its steps."""
     if not new:
         return
-    causes = write_causes(book, new)
+    causes = write_causes(book, new, booked.closed_causes)
     captures = _write_captures(book, new)
     insert_rows(Error, ERROR_FIELDS, [_error_row(book, e, causes, captures) for e in new])
     insert_rows(RetryData, RETRY_FIELDS, [_retry_row(book, e) for e in new])
@@ -55,68 +53,6 @@ def write_new(book: Book, new: list[NewError], booked: Booked) -> None:
         booked.units_by_step[step] += error.unit != ErrorUnit.RECORD
         booked.open_errors[book.run, step] += error.is_open
         booked.auto_resolved[book.run, step] += error.reason == Reason.SUPERSEDED
-
-
-def write_causes(book: Book, new: list[NewError]) -> dict[tuple[int, str], int]:
-    """Begin or add to the causes; returns (step id, fingerprint) -> cause id."""
-    totals: Counter[tuple[int, str]] = Counter()
-    opens: Counter[tuple[int, str]] = Counter()
-    samples: dict[tuple[int, str], NewError] = {}
-    for error in new:
-        name = (book.steps[error.node], error.fingerprint)
-        samples.setdefault(name, error)
-        totals[name] += 1
-        opens[name] += error.is_open
-    add_up(
-        Cause,
-        ["step", "version", "fingerprint"],
-        ["open_errors", "total_errors"],
-        [
-            (step, VERSION, mark, *_cause_facts(book, samples[step, mark]), opens[step, mark], totals[step, mark])
-            for step, mark in samples
-        ],
-        fixed=[
-            "account",
-            "flow",
-            "source",
-            "code",
-            "pattern",
-            "classification",
-            "state",
-            "sample_error",
-            "first_seen_at",
-        ],
-        latest=["last_seen_at"],
-    )
-    rows = (
-        Cause.objects.of(book.account)
-        .filter(
-            step_id__in={step for step, _ in samples}, version=VERSION, fingerprint__in={mark for _, mark in samples}
-        )
-        .values_list("step_id", "fingerprint", "id")
-    )
-    ids = {(step, mark): key for step, mark, key in rows}
-    slot = int(book.now.timestamp()) // HALF_HOUR_S
-    counted = [(ids[name], slot, book.account, count) for name, count in totals.items()]
-    add_up(CauseBucket, ["cause", "slot"], ["errors"], counted, fixed=["account"])
-    return ids
-
-
-def _cause_facts(book: Book, error: NewError) -> tuple[Any, ...]:
-    failure = error.entry.failure
-    code = short(storable(failure.code)[0], 128)
-    return (
-        book.account,
-        book.flow,
-        failure.source,
-        code,
-        error.pattern,
-        error.classification,
-        CauseState.NEW,
-        error.id,
-        book.now,
-        book.now,
-    )
 
 
 def _write_captures(book: Book, new: list[NewError]) -> dict[int, int]:
@@ -141,7 +77,7 @@ ERROR_FIELDS = [
     "id", "account", "flow", "step", "run", "page_seq", "cause", "unit", "state", "in_doubt", "retry_failed",
     "previous_error", "source_step_path", "key", "key_hash", "payload_hash", "collision_no", "ordinal", "pass_order",
     "message", "effects", "capture", "occurred_at", "attempts", "next_attempt_at", "resolved_at", "reason",
-    "resolved_run", "resolved_error", "passed_outcome", "has_notes", "keep",
+    "resolved_run", "resolved_error", "passed_outcome", "assignee", "has_notes", "keep",
 ]  # fmt: skip
 RETRY_FIELDS = [
     "error", "account", "from_step", "record", "window", "root_run", "origin_ordinal", "occurrence", "generation",
@@ -161,7 +97,7 @@ def _error_row(
         item.ordinal if e.unit == ErrorUnit.RECORD else None, e.order,
         e.message, _effects(e), captures.get(e.id), book.now, item.attempt, _first_attempt(book, e),
         None if e.is_open else book.now, e.reason,
-        None if e.is_open else book.run, e.resolved_error, "", False, False,
+        None if e.is_open else book.run, e.resolved_error, "", e.assignee, e.has_notes, False,
     )  # fmt: skip
 
 
