@@ -3,9 +3,8 @@
 from django.urls import path
 
 from apps.console import flow_urls
-from apps.console.views import acts, dashboard, integrations
+from apps.console.views import acts, connections, dashboard, integrations
 from apps.console.views.appearance import choose_environment, choose_theme
-from apps.console.views.connections import connection_list
 from apps.console.views.design import design
 from apps.console.views.health import health
 from apps.console.views.home import home
@@ -28,7 +27,13 @@ urlpatterns = [
     path("integrations/<slug:slug>/dashboard/", dashboard.to_completed),
     path("integrations/<slug:slug>/dashboard/completed/", dashboard.completed, name="integration-dashboard"),
     path("integrations/<slug:slug>/dashboard/running/", dashboard.running, name="integration-dashboard-running"),
-    path("connections/", connection_list, name="connection-list"),
+    path("connections/", connections.connection_list, name="connection-list"),
+    path("connections/new/", connections.choose_kind, name="connection-new"),
+    path("connections/new/<slug:kind>/", connections.new_connection, name="connection-new-kind"),
+    path("connections/<int:connection_id>/", connections.connection_page, name="connection"),
+    path("connections/<int:connection_id>/edit/", connections.edit_connection, name="connection-edit"),
+    path("connections/<int:connection_id>/test", connections.test, name="connection-test"),
+    path("connections/<int:connection_id>/delete", connections.delete, name="connection-delete"),
     path("flows/<int:flow_id>/run", acts.run_flow, name="flow-run"),
     path("flows/<int:flow_id>/enable", acts.enable, name="flow-enable"),
     path("flows/<int:flow_id>/disable", acts.disable, name="flow-disable"),

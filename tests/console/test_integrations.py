@@ -1,6 +1,5 @@
-"""Integrations and connections."""
+"""Integrations: tiles, the flows of one, and what is done to them."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from apps.flows.models import Connection, Flow
 from apps.runs.models import Run
 from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.test_dashboard import html_of, names_in
-from tests.factories import make_account, make_connection, make_flow, make_integration
+from tests.factories import make_account, make_flow, make_integration
 
 FLOWS = "/integrations/birds/flows/"
 
@@ -134,25 +133,3 @@ def test_acts_need_a_post_and_an_object_within_reach(client: Client, scene: Scen
 def test_an_act_never_leads_to_another_site(client: Client, scene: Scene) -> None:
     answer = client.post(f"/flows/{scene.airports.pk}/run", {"next": "https://evil.example/"})
     assert answer.url == f"/flows/{scene.airports.pk}/"
-
-
-# --- connections ----------------------------------------------------------------------------------------------------
-def test_connections_tell_state_use_and_last_error_and_never_a_secret(client: Client, scene: Scene) -> None:
-    make_connection(
-        scene.account, name="Archive", state="offline", offline_since=wall_now() - timedelta(hours=1),
-        last_error="connection refused", secrets={"password": "hunter2"}, config={"host": "db.internal"},
-    )  # fmt: skip
-    make_connection(make_account(), name="Theirs")
-    make_connection(scene.account, name="Toy", environment="sandbox")
-    html = html_of(client, "/connections/")
-    assert html.index("Archive") < html.index("Warehouse")  # what is offline stands first
-    assert "connection refused" in html
-    link = f'<a href="/flows/{scene.strikes.pk}/">Wildlife strikes</a>'
-    assert f'<span>1 flow</span><span class="sub">{link}</span>' in html
-    for absent in ("hunter2", "Theirs", "Toy"):
-        assert absent not in html
-
-
-def test_connections_are_found_by_name(client: Client, scene: Scene) -> None:
-    assert "Warehouse" in html_of(client, "/connections/?q=ware")
-    assert "No connection matches" in html_of(client, "/connections/?q=nothing")

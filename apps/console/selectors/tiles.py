@@ -1,4 +1,4 @@
-"""Integrations as tiles and connections as rows: what each is made of, and how it is doing."""
+"""Integrations as tiles: what each is made of, and how it is doing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from django.db.models import Sum
 
 from apps.console.access import Reach
 from apps.console.selectors.completed import flows_in, latest_of
-from apps.console.selectors.pulse import connections_in
 from apps.errors.models import StepState
 from apps.flows.models import Connection, ConnectionState, Flow, Integration, Step, StepKind
 
@@ -86,30 +85,3 @@ def _steps_by_integration(reach: Reach) -> dict[int, list[Step]]:
 def open_by_integration(reach: Reach) -> dict[int, int]:
     rows = StepState.objects.of(reach.account_id).filter(**reach.where()).order_by()
     return {key: total or 0 for key, total in rows.values_list("integration_id").annotate(Sum("open_errors"))}
-
-
-@dataclass(frozen=True)
-class ConnectionRow:
-    connection: Connection
-    flows: tuple[Flow, ...]  # that have a step on it, by name
-
-
-def connection_rows(reach: Reach) -> list[ConnectionRow]:
-    """What is offline first, then by name; two queries."""
-    flows = _flows_by_connection(reach)
-    rows = [
-        ConnectionRow(found, tuple(flows.get(found.pk, ()))) for found in connections_in(reach).order_by("name", "pk")
-    ]
-    return sorted(rows, key=lambda row: row.connection.state != ConnectionState.OFFLINE)
-
-
-def _flows_by_connection(reach: Reach) -> dict[int, list[Flow]]:
-    rows = (
-        Step.objects.of(reach.account_id)
-        .present()
-        .filter(connection__isnull=False, flow__removed_at__isnull=True, **reach.where("flow__integration"))
-    )
-    found: dict[int, dict[int, Flow]] = {}
-    for step in rows.select_related("flow").order_by("flow__name", "flow_id"):
-        found.setdefault(step.connection_id or 0, {})[step.flow_id] = step.flow
-    return {key: list(flows.values()) for key, flows in found.items()}
