@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
 from apps.console.filters import Choice, Filter, address_with, hidden_fields
 from apps.console.ranges import PRESETS
@@ -28,10 +28,15 @@ class Span:
 
 def span_of(request: HttpRequest, zone: ZoneInfo, now: datetime) -> Span:
     """What the address names. A time without a zone is in the reader's."""
-    given = [request.GET.get(name, "").strip() for name in ("from", "to")]
+    return span_in(request.GET, zone, now)
+
+
+def span_in(query: QueryDict, zone: ZoneInfo, now: datetime) -> Span:
+    """The same for the query of another list."""
+    given = [query.get(name, "").strip() for name in ("from", "to")]
     if any(given):
         return _custom(given, zone, now)
-    name = request.GET.get("range", "")
+    name = query.get("range", "")
     if name not in PRESETS:
         return Span()
     words, length = PRESETS[name]

@@ -48,6 +48,10 @@ def errors_in(reach: Reach, state: str) -> ErrorQuerySet:
     return rows.retrying() if state == "retrying" else rows
 
 
+def order_of(state: str) -> tuple[str, ...]:
+    return RESOLVED_ORDER if state == "resolved" else NEWEST_FIRST
+
+
 def cursor_at(error: Error, state: str) -> str:
     """The place in a list at which this error is the first one."""
     values = (error.resolved_at, error.pk + 1) if state == "resolved" else (error.pk + 1,)
@@ -57,7 +61,7 @@ def cursor_at(error: Error, state: str) -> str:
 def error_page(rows: ErrorQuerySet, wanted: ErrorFilter, state: str, *, cursor: str, is_counted: bool) -> ErrorPage:
     """One query, two if counted. Raises BadCursorError for a cursor of another list."""
     found = matching(rows, wanted)
-    order = RESOLVED_ORDER if state == "resolved" else NEWEST_FIRST
+    order = order_of(state)
     shown = found.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
     page = keyset_page(
         shown.select_related("cause", "step", "flow", "resolved_by__user"), cursor=cursor, size=PAGE_SIZE, order=order

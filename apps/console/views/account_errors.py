@@ -1,22 +1,18 @@
 """The lists of errors over all steps: of a flow, and of the account."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from apps.console.access import member_page, reach_of
-from apps.console.addresses import FlowId
 from apps.console.context import Crumb
 from apps.console.filters import Filter, address_with, choice_filter
 from apps.console.live import live_address
 from apps.console.loaded import head_of
+from apps.console.selectors.error_places import Place
 from apps.console.selectors.errors import choices_of, errors_in, open_steps
 from apps.console.views.error_lists import STATES, list_context
 from apps.console.views.flows import flow_crumbs
 from apps.errors.models import StepState
-from apps.errors.querysets import ErrorQuerySet
 
 MOST_CHIPS = 12
 NAMELESS = "this one"  # of a place without open errors, whose name was not read
@@ -31,7 +27,8 @@ def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponse:
         return redirect("console:step-errors", flow.pk, with_errors[0].step.pk)
     reach = reach_of(request)
     rows = errors_in(reach, "open").for_flow(flow)
-    context = list_context(request, rows, "open", choices_of(reach, flow_id=flow.pk), path=request.path)
+    choices = choices_of(reach, flow_id=flow.pk)
+    context = list_context(request, rows, "open", choices, path=request.path, place={"flow": flow.pk})
     context |= {
         "crumbs": flow_crumbs(flow, "errors", Crumb("Errors")),
         "nav": "integrations",
@@ -50,7 +47,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
     state = request.GET.get("state", "open")
     state = state if state in STATES else "open"
     states = open_steps(reach)
-    place = Place.of(request)
+    place = Place.of(request.GET)
     rows = place.narrowed(errors_in(reach, state).filter(**reach.where("flow__integration")))
     flow_id = place.flow if place.flow else None
     context = list_context(request, rows, state, choices_of(reach, flow_id=flow_id), path=request.path)
@@ -66,48 +63,6 @@ def error_list(request: HttpRequest) -> HttpResponse:
         "live_url": live_address(request, "shell"),
     }
     return render(request, "error/list.html", context)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which integration, flow and step the address narrows the account's list to; -1 names nothing that is there."""
-
-    integration: str
-    flow: int
-    step: int
-
-    @classmethod
-    def of(cls, request: HttpRequest) -> "Place":
-        step = request.GET.get("step", "")
-        return cls(request.GET.get("integration", ""), _flow_id(request.GET.get("flow", "")), _flow_id(step))
-
-    @property
-    def is_on(self) -> bool:
-        return bool(self.integration or self.flow or self.step)
-
-    def narrowed(self, rows: ErrorQuerySet) -> ErrorQuerySet:
-        wanted: dict[str, Any] = {
-            "flow__integration__slug": self.integration,
-            "flow": self.flow,
-            "step": self.step,
-        }
-        return rows.filter(**{name: value for name, value in wanted.items() if value})
-
-    def has(self, item: StepState) -> bool:
-        return (
-            self.integration in ("", item.flow.integration.slug)
-            and self.flow in (0, item.flow_id)
-            and self.step in (0, item.step_id)
-        )
-
-
-def _flow_id(text: str) -> int:
-    if not text:
-        return 0
-    try:
-        return FlowId().to_python(text)
-    except ValueError:
-        return -1
 
 
 def place_filters(request: HttpRequest, states: list[StepState]) -> list[Filter]:

@@ -1,10 +1,13 @@
 """What every list of errors has: its rows, its filters, and the addresses around them."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest
 
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
+from apps.console.selection import Selection, list_query, top_of
 from apps.console.selectors.error_filters import CLASSES, REASONS, ErrorFilter, filter_of
 from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, cursor_at, error_page
 from apps.console.spans import span_filter, span_of
@@ -17,23 +20,38 @@ STATES = {"open": "open", "resolved": "resolved", "retrying": "retrying", "all":
 
 
 def list_context(
-    request: HttpRequest, rows: ErrorQuerySet, state: str, choices: Choices, *, path: str, error: Error | None = None
+    request: HttpRequest,
+    rows: ErrorQuerySet,
+    state: str,
+    choices: Choices,
+    *,
+    path: str,
+    error: Error | None = None,
+    place: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Rows, filters and places of a list of errors. A damaged cursor shows no rows and says so.
 
-    With an `error` the list is the page that it is on, or begins with it where the address names no page.
+    With an `error` the list is the page that it is on, or begins with it where the address names no page. `place` is
+    the flow and the step that the list is of, where its address does not say it as a filter.
     """
     zone, now = reader_of(request)
     wanted = filter_of(request.GET, span_of(request, zone, now))
-    page, damaged = None, ""
+    page, damaged, top = None, "", ""
     try:
-        is_counted = wanted.is_on or state != "open"
-        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=is_counted and error is None)
+        is_counted = wanted.is_on or (state != "open" and error is None)
+        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=is_counted)
         if error is not None and not cursor_of(request) and error.pk not in {row.pk for row in page.rows}:
+            counted = page
             page = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
+            page = replace(page, matches=counted.matches, is_more=counted.is_more)
+        top = top_of(rows, wanted, page, state)
     except BadCursorError as problem:
         damaged = str(problem)
+    query = list_query(request, state, wanted.span, **(place or {}))
     return {
+        "selection": Selection(query=query, upto=top),
+        "csv_url": address_with(request, format="csv"),
+        "json_url": address_with(request, format="json"),
         "page": page,
         "damaged": damaged,
         "state": state,

@@ -57,7 +57,8 @@ def step_context(request: HttpRequest, step: Step, state: str, error: Error | No
     keep_step(request, node.step)
     rows = errors_in(reach, state).for_step(step)
     choices = choices_of(reach, step=step)
-    context = list_context(request, rows, state, choices, path=list_path(step, state), error=error)
+    place = {"flow": flow.pk, "step": step.pk}
+    context = list_context(request, rows, state, choices, path=list_path(step, state), error=error, place=place)
     return context | {
         "crumbs": flow_crumbs(flow, "errors", Crumb(step.name)),
         "nav": "integrations",

@@ -1,0 +1,51 @@
+"""Where in the account a list of errors looks: one integration, flow or step, or everywhere."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import QueryDict
+
+from apps.console.addresses import FlowId
+from apps.errors.models import StepState
+from apps.errors.querysets import ErrorQuerySet
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which integration, flow and step an address narrows the account's list to; -1 names nothing that is there."""
+
+    integration: str
+    flow: int
+    step: int
+
+    @classmethod
+    def of(cls, query: QueryDict) -> "Place":
+        return cls(query.get("integration", ""), _id_in(query.get("flow", "")), _id_in(query.get("step", "")))
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.integration or self.flow or self.step)
+
+    def narrowed(self, rows: ErrorQuerySet) -> ErrorQuerySet:
+        wanted: dict[str, Any] = {
+            "flow__integration__slug": self.integration,
+            "flow": self.flow,
+            "step": self.step,
+        }
+        return rows.filter(**{name: value for name, value in wanted.items() if value})
+
+    def has(self, item: StepState) -> bool:
+        return (
+            self.integration in ("", item.flow.integration.slug)
+            and self.flow in (0, item.flow_id)
+            and self.step in (0, item.step_id)
+        )
+
+
+def _id_in(text: str) -> int:
+    if not text:
+        return 0
+    try:
+        return FlowId().to_python(text)
+    except ValueError:
+        return -1
