@@ -404,7 +404,7 @@ def test_options_that_contradict_each_other_are_told_when_the_flow_is_saved() ->
         ({"path": "a?b=1"}, "write parameters as query"),
         ({"path": "http://other/x"}, "connection's address"),
         ({"path": "a/../b"}, "segments of dots"),
-        ({"path": "{{ record. }}"}, ""),
+        ({"path": "{{ record. }}"}, "Inside"),
         ({"headers": {"Content-Length": "5"}}, "set by the connector"),
         ({"headers": {"a b": "5"}}, "no name of a header"),
         ({"body": {"a": "{{ nope }}"}}, "nope"),

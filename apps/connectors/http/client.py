@@ -63,9 +63,13 @@ class HttpClient:
     async def send(self, request: Request) -> Answer:
         """One request, one answer of any status; reads follow redirects. Raises FaultError, GateClosedError."""
         await self.gate.enter()
-        answer = await self._signed(request)
-        if request.is_read:
-            answer = await self._follow(request, answer)
+        try:
+            answer = await self._signed(request)
+            if request.is_read:
+                answer = await self._follow(request, answer)
+        except FaultError as fault:
+            fault.message = self.redactor.text(fault.message)
+            raise
         if answer.status not in BUSY:
             self.gate.relax()
         return answer
@@ -104,13 +108,8 @@ class HttpClient:
     async def _on_the_wire(self, request: Request, url: URL, headers: CIMultiDict[str]) -> Answer:
         if self._session is None:
             self._session = open_session(self.config, self.limits, self._egress)
-        try:
-            limits = self.limits if request.is_alone else self._shared_limits
-            answer = await send_once(self._session, request, url, headers, limits)
-        except FaultError as fault:
-            fault.message = self.redactor.text(fault.message)
-            raise
-        return answer
+        limits = self.limits if request.is_alone else self._shared_limits
+        return await send_once(self._session, request, url, headers, limits)
 
     async def _follow(self, request: Request, answer: Answer) -> Answer:
         for _ in range(MAX_REDIRECTS):
