@@ -15,8 +15,11 @@ from apps.core.bulk import set_rows
 from apps.core.clock import database_now
 from apps.core.queue import enqueue
 from apps.errors.models import BulkAct, BulkItem, Error
+from apps.errors.services.edit_chunk import CHANGED, edit_chunk
+from apps.errors.services.note_chunks import assign_chunk, tag_chunk
 from apps.errors.services.resolving import reopen_chunk, resolve_chunk
 from apps.errors.services.retries import begin_runs, retry_chunk
+from apps.errors.services.steering import classify_chunk
 from apps.errors.states import BulkKind
 
 PERFORM_ACT = "apps.execution.tasks.perform_act"
@@ -24,11 +27,18 @@ CHUNK = 1_000
 AT_ONCE = 200
 """Selections up to this size are done in the request; larger ones by a worker, with progress."""
 
+EVERY = -1
+"""As many retries after an edit as it changed."""
+
 Chunk = Callable[[BulkAct, list[int]], dict[int, str]]
 CHUNKS: Mapping[str, Chunk] = {
     BulkKind.RESOLVE: resolve_chunk,
     BulkKind.REOPEN: reopen_chunk,
     BulkKind.RETRY: retry_chunk,
+    BulkKind.ASSIGN: assign_chunk,
+    BulkKind.TAG: tag_chunk,
+    BulkKind.EDIT: edit_chunk,
+    BulkKind.CLASSIFY: classify_chunk,
 }
 
 
@@ -38,12 +48,12 @@ class ActRefused(Exception):  # noqa: N818 (an answer, not a fault)
 
 def resolve_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
     """Resolve open errors by hand. Idempotent: what is resolved stays as it is."""
-    return _begin(account, member, BulkKind.RESOLVE, errors, {})
+    return begin_act(account, member, BulkKind.RESOLVE, errors, {})
 
 
 def reopen_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
     """Open resolved errors again, unless a newer error of the same record is open."""
-    return _begin(account, member, BulkKind.REOPEN, errors, {})
+    return begin_act(account, member, BulkKind.REOPEN, errors, {})
 
 
 def retry_errors(
@@ -56,12 +66,13 @@ def retry_errors(
 ) -> BulkAct:
     """Retry errors from the point stored with their retry data: one retry run per flow and starting step."""
     options = {"uses_original_revision": uses_original_revision, "includes_resolved": includes_resolved}
-    return _begin(account, member, BulkKind.RETRY, errors, options)
+    return begin_act(account, member, BulkKind.RETRY, errors, options)
 
 
-def _begin(
+def begin_act(
     account: Account, member: Member | None, kind: str, errors: "QuerySet[Error]", options: dict[str, Any]
 ) -> BulkAct:
+    """Freeze the selection; few errors are done at once, many by a worker."""
     with transaction.atomic():
         act = BulkAct(account=account, act=kind, member=member, options=options)
         act.save(force_insert=True)
@@ -109,10 +120,26 @@ def _perform_chunk(account_id: int, act_id: int) -> bool:
         items = BulkItem.objects.of(act.account_id).filter(act=act, result="").order_by(order)
         chunk = list(items.values_list("pk", "error_id")[:CHUNK])
         if not chunk:
-            begin_runs(act)
+            _end(act)
             acts.filter(pk=act.pk).update(ended_at=database_now())
             return False
         results = CHUNKS[act.act](act, [error for _, error in chunk])
         set_rows(BulkItem, ["result"], [(pk, results.get(error, "gone")) for pk, error in chunk])
         acts.filter(pk=act.pk).update(done=F("done") + len(chunk))
     return True
+
+
+def _end(act: BulkAct) -> None:
+    """All items have their result: let the retries begin that this act collected, or that shall follow an edit."""
+    begin_runs(act)
+    retries = act.options.get("retries", 0)
+    if act.act != BulkKind.EDIT or not retries:
+        return
+    changed = BulkItem.objects.of(act.account_id).filter(act=act, result=CHANGED).order_by("error_id")
+    errors = (
+        changed.values("error_id") if retries == EVERY else list(changed.values_list("error_id", flat=True)[:retries])
+    )
+    rows = Error.objects.of(act.account_id).filter(pk__in=errors)
+    following = retry_errors(account=act.account, member=act.member, errors=rows)
+    act.options["retry_act"] = following.pk
+    act.save(update_fields=["options"])
