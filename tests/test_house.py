@@ -189,8 +189,8 @@ def test_each_range_of_a_direct_dependency_allows_the_exact_version() -> None:
     ] == []
 
 
-def test_the_extra_for_tests_runs_on_redis_too() -> None:
-    assert {str(wanted) for wanted in EXTRAS["redis"]} <= {str(wanted) for wanted in EXTRAS["test"]}
+def test_the_extra_for_tests_brings_what_every_other_extra_does() -> None:
+    assert {str(wanted) for wants in EXTRAS.values() for wanted in wants} == {str(wanted) for wanted in EXTRAS["test"]}
 
 
 def modules_of(distribution: str) -> list[str]:
@@ -214,7 +214,8 @@ def test_every_foreign_module_that_is_imported_is_a_direct_dependency() -> None:
         for match in re.finditer(r"^\s*(?:from|import) ([a-zA-Z_]\w*)", text, re.M)
         if match[1] not in sys.stdlib_module_names and match[1] not in OURS
     }
-    direct = {canonicalize_name(wanted.name) for wanted in [*RUN_TIME, *EXTRAS["redis"]]}
+    at_run_time = [wanted for extra, wants in EXTRAS.items() if extra != "test" for wanted in wants]
+    direct = {canonicalize_name(wanted.name) for wanted in [*RUN_TIME, *at_run_time]}
     owners = {module: canonicalize_name(packages_distributions()[module][0]) for module in imported - {"__future__"}}
     assert {module for module, owner in owners.items() if BROUGHT_ALONG.get(owner, owner) not in direct} == set()
 

@@ -2,6 +2,7 @@
 
 from apps.connectors.base import Connector
 from apps.connectors.files import FilesConnector
+from apps.connectors.files.remote import S3Connector, SftpConnector
 from apps.connectors.http import HttpConnector
 from apps.connectors.sql import SqlConnector
 from apps.connectors.webhook import WebhookConnector
@@ -14,4 +15,4 @@ def register(*connectors: type[Connector]) -> None:
         CONNECTORS[connector.kind] = connector
 
 
-register(FilesConnector, SqlConnector, HttpConnector, WebhookConnector)
+register(FilesConnector, SftpConnector, S3Connector, SqlConnector, HttpConnector, WebhookConnector)

@@ -13,8 +13,9 @@ from pydantic import SecretStr, ValidationError
 from apps.connectors.base import ConnectionConfig, Connector, Options, options_for
 from apps.connectors.registry import CONNECTORS
 from apps.engine.ports import BadRecord, ConnectorError, Failure, Record, Repeats, SourcePage, Window
-from tests.connectors.contract import CANARY, HARNESSES, LIMITS, Harness, known_records, page_of, silent_server
+from tests.connectors.contract import CANARY, LIMITS, Harness, known_records, page_of, silent_server
 from tests.connectors.filing import NOON
+from tests.connectors.harnesses import HARNESSES
 
 COUNT = 23
 PAGE_SIZE = 5

@@ -1,0 +1,118 @@
+"""The harnesses of files on other machines: real servers, the same formats as on this one."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from apps.connectors.base import Surroundings
+from apps.connectors.files.remote import S3Connector, SftpConnector
+from apps.engine.ports import BadRecord, Record, Window
+from tests.connectors.contract import CANARY, LIMITS, Harness, Variant, content_of
+from tests.connectors.filing import NOON
+from tests.fakes.http_peer import LOOPBACK
+from tests.fakes.remote_files import S3Place, SftpPlace, s3_place, sftp_server
+
+FORMATS = ("a.csv", "a.jsonl.gz", "a.json", "a.xlsx")
+
+
+class RemoteFileHarness(Harness):
+    """What both kinds of servers have in common."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root = root
+        self.name = name
+
+    @abstractmethod
+    def put(self, name: str, content: bytes) -> None: ...
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(7, self.root, self.root, allow_nets=LOOPBACK, limits=replace(LIMITS, read_s=1.0))
+
+    def export_options(self) -> Record:
+        return {"path": f"in/{self.name}"}
+
+    def missing_export_options(self) -> Record:
+        return {"path": f"elsewhere/{self.name}"}
+
+    def import_options(self) -> Record:
+        return {"path": f"out/{self.name}"}
+
+    def bad_body(self, number: int) -> Record:
+        return {"id": number, "name": "half \ud800"}
+
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        self.put(f"in/{self.name}", content_of(self.name.removesuffix(".gz"), records, spoiled_at))
+
+    def stored(self) -> list[Record]:
+        """Read by the connector itself: what a reader of the format finds."""
+        with self.opened() as connector:
+            options = self.options("export", {"path": f"out/{self.name}"})
+            pages = connector.open_export(options, Window(1000, NOON)).pages()
+            rows = [row for page in pages for row in page.records if not isinstance(row, BadRecord)]
+        return sorted(({**row, "id": int(row["id"])} for row in rows), key=lambda row: row["id"])
+
+
+class SftpHarness(RemoteFileHarness):
+    connector = SftpConnector
+
+    def __init__(self, root: Path, name: str, place: SftpPlace) -> None:
+        super().__init__(root, name)
+        self.place = place
+
+    def config(self) -> Record:
+        return self.place.config
+
+    def broken_config(self) -> Record:
+        return {**self.config(), "password": CANARY}
+
+    def hanging_config(self, port: int) -> Record:
+        return {**self.config(), "port": port, "password": CANARY}
+
+    def put(self, name: str, content: bytes) -> None:
+        path = self.place.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+class S3Harness(RemoteFileHarness):
+    connector = S3Connector
+
+    def __init__(self, root: Path, name: str, place: S3Place) -> None:
+        super().__init__(root, name)
+        self.place = place
+
+    def config(self) -> Record:
+        return {**self.place.config, "folder": "team"}
+
+    def broken_config(self) -> Record:
+        return {**self.config(), "endpoint": "http://127.0.0.1:1", "access_key": CANARY, "secret_key": CANARY}
+
+    def hanging_config(self, port: int) -> Record:
+        return {**self.config(), "endpoint": f"http://127.0.0.1:{port}", "secret_key": CANARY}
+
+    def put(self, name: str, content: bytes) -> None:
+        self.place.put(f"team/{name}", content)
+
+
+@contextmanager
+def opened_sftp(root: Path, name: str) -> Iterator[Harness]:
+    with sftp_server(root / "server") as place:
+        yield SftpHarness(root, name, place)
+
+
+@contextmanager
+def opened_s3(root: Path, name: str) -> Iterator[Harness]:
+    yield S3Harness(root, name, s3_place())
+
+
+def remote_variant(opening: Callable[[Path, str], AbstractContextManager[Harness]], name: str) -> Variant:
+    traits = {"export", "spoiled", "silent"} | (set() if name.endswith("xlsx") else {"import"})
+    return Variant(lambda root: opening(root, name), frozenset(traits))
+
+
+REMOTE_HARNESSES: dict[str, dict[str, Variant]] = {
+    "sftp": {name: remote_variant(opened_sftp, name) for name in FORMATS},
+    "s3": {name: remote_variant(opened_s3, name) for name in FORMATS},
+}
