@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from apps.errors.models import Error
+from apps.flows.models import Connection
 from tests.browser.driver import Driver
 from tests.console.scenes import make_scene, start_work
 from tests.console.screens import furnish
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 THEMES = ("light", "dark")
 SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/"]
-PAGES = [  # `{flow}`, `{run}`, `{step}` and `{error}` are ids of the scene
+PAGES = [  # `{flow}`, `{run}`, `{step}`, `{error}` and `{connection}` are ids of the scene
     "/dashboard/completed/",
     "/dashboard/completed/?range=24h&sort=flow&flow=nothing",
     "/dashboard/running/",
@@ -26,6 +27,11 @@ PAGES = [  # `{flow}`, `{run}`, `{step}` and `{error}` are ids of the scene
     "/integrations/birds/dashboard/completed/",
     "/integrations/birds/dashboard/running/",
     "/connections/",
+    "/connections/new/",
+    "/connections/new/http/",
+    "/connections/{connection}/",
+    "/connections/{connection}/edit/",
+    "/connections/{connection}/delete",
     "/flows/{flow}/",
     "/flows/{flow}/history/?open={run}",
     "/flows/{flow}/history/?range=1h&status=canceled&empty=hide",
@@ -67,7 +73,10 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
     run = start_work(scene)
     error = Error.objects.of(scene.account).latest("pk")
     furnish(run, error)
-    address = path.format(flow=scene.strikes.pk, run=run.pk, step=error.step_id, error=error.pk)
+    warehouse = Connection.objects.of(scene.account).get(name="Warehouse")
+    address = path.format(
+        flow=scene.strikes.pk, run=run.pk, step=error.step_id, error=error.pk, connection=warehouse.pk
+    )
     assert problems_of(signed_in, address, shot_folder) == []
 
 

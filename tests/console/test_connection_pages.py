@@ -75,7 +75,7 @@ def test_connections_tell_state_use_and_last_error_and_never_a_secret(client: Cl
     html = html_of(client, "/connections/")
     assert html.index("Archive") < html.index("Warehouse")  # what is offline stands first
     assert "connection refused" in html
-    assert f'<a href="/flows/{scene.strikes.pk}/">Wildlife strikes</a>' in html
+    assert '<span class="sub">Wildlife strikes</span>' in html
     assert "SQL database" in html
     for absent in ("hunter2", "Theirs", "Toy"):
         assert absent not in html
@@ -269,11 +269,11 @@ def test_a_test_without_an_answer_is_the_last_error_and_takes_no_connection_offl
     Connection.unscoped.filter(pk=inbox.pk).update(config={"folder": "nowhere"}, state="online")
     answer = client.post(address(inbox, "test"), {"next": "/connections/"}, follow=True)
     assert answer.redirect_chain[-1][0] == "/connections/"
-    assert "Inbox does not answer" in answer.content.decode()
+    assert "The test of Inbox failed: The folder nowhere" in answer.content.decode()
     inbox.refresh_from_db()
     assert inbox.state == "online"
     assert "The folder nowhere of this connection does not exist" in inbox.last_error
-    assert "No answer" in html_of(client, address(inbox))
+    assert "Failed</span>" in html_of(client, address(inbox))
 
 
 def test_a_test_that_hangs_ends_in_time(client: Client, inbox: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

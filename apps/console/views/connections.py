@@ -134,7 +134,7 @@ def test(request: HttpRequest, connection_id: int) -> HttpResponse:
     if ping.is_ok:
         messages.success(request, short(f"{connection.name} answers ({ping.ms:,} ms): {ping.found}", LONGEST_TOAST))
     else:
-        messages.error(request, short(f"{connection.name} does not answer: {ping.found}", LONGEST_TOAST))
+        messages.error(request, short(f"The test of {connection.name} failed: {ping.found}", LONGEST_TOAST))
     return back(request, reverse("console:connection", args=[connection.pk]))
 
 
