@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from apps.core.admin import HistoryAdmin, HouseAdmin, KeptAdmin
 from apps.core.ids import Kind
-from apps.flows.models import Checkpoint, Connection, Flow, Hook, Integration, Revision, Step
+from apps.flows.models import Checkpoint, Connection, Flow, Hook, Integration, Revision, Share, Step
 from apps.flows.secrets import replace_secrets
 
 
@@ -117,3 +117,11 @@ class HookAdmin(HistoryAdmin):
     list_select_related = ("step", "flow")
     search_fields = ("flow__name", "flow__key")
     exclude = ("key_sha256", "key_sealed", "key_id")
+
+
+@admin.register(Share)
+class ShareAdmin(HistoryAdmin):
+    list_display = ("key", "account", "gate", "booked", "renewing_until")
+    list_select_related = ("account",)
+    search_fields = ("key",)
+    exclude = ("token", "token_key_id")

@@ -15,6 +15,7 @@ from apps.flows.definition.mistakes import did_you_mean
 from apps.flows.definition.words import mistakes_in
 from apps.flows.models import Connection
 from apps.flows.secrets import read_secrets
+from apps.flows.sharing import DatabaseShared
 
 
 def open_connector(connection: Connection, surroundings: Surroundings) -> Connector:
@@ -57,6 +58,8 @@ def surroundings_for(account: Account | int) -> Surroundings:
         sqlite_root=Path(settings.SQLITE_ROOT) / str(key),  # each account sees its own folder only
         allow_nets=tuple(settings.EGRESS_ALLOW_NETS),
         own_databases=own_databases(),
+        shared=DatabaseShared(key),
+        any_recipient=settings.EMAIL_ANY_RECIPIENT,
     )
 
 

@@ -192,6 +192,27 @@ class Hook(AccountScoped):
         return f"Webhook of step {self.step_id}"
 
 
+class Share(AccountScoped):
+    """What all workers of a connection share: nothing is sent before `gate`; the pace is booked up to `booked`.
+
+    Times are seconds of the epoch. The access token is sealed; one worker at a time renews it.
+    """
+
+    key = models.CharField(max_length=128)
+    gate = models.FloatField(default=0)
+    booked = models.FloatField(default=0)
+    token = models.BinaryField(null=True, blank=True, editable=False)
+    token_key_id = models.CharField(max_length=16, blank=True, editable=False)
+    renewing_until = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        db_table = "share"
+        constraints = [models.UniqueConstraint(fields=["account", "key"], name="shares_by_key")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class Checkpoint(AccountScoped):
     """How far an export has durably got; `seen` holds the keys at its edge, for exports that overlap."""
 

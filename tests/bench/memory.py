@@ -22,7 +22,7 @@ def measure(*, rounds: int, records: int) -> dict[str, object]:
 def peak_of(records: int) -> int:
     """Peak resident size in MB of a fresh process that runs the flow once."""
     code = f"from tests.bench.memory import run_once; run_once({records})"
-    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    answer = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
     peak = int(answer.stdout.split()[-1])
     print(f"{records:,} records: {peak} MB", flush=True)
     return peak
