@@ -71,7 +71,8 @@ class Failure:
     """A definite answer that concerns one record (or, in a unit error, one page, run or window).
 
     `code` is the foreign system's own code where it has one (SQLSTATE, HTTP status), else a word of ours.
-    `unknown` marks a send whose answer was lost: the record may or may not have arrived.
+    `unknown` marks a send whose answer was lost: the record may or may not have arrived, and a person has to say.
+    `keeps_key` marks one that may be sent again without asking: a retry must carry the same idempotency key.
     """
 
     source: str
@@ -83,6 +84,7 @@ class Failure:
     retry_after_s: float | None = None
     capture: Capture | None = None
     trace: str = ""
+    keeps_key: bool = False
 
 
 class ConnectorError(Exception):
@@ -100,6 +102,7 @@ class ConnectorError(Exception):
         classification: str = Classification.NONE,
         source: str = ErrorSource.APPLICATION,
         retry_after_s: float | None = None,
+        capture: Capture | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -107,9 +110,17 @@ class ConnectorError(Exception):
         self.classification = classification
         self.source = source
         self.retry_after_s = retry_after_s
+        self.capture = capture
 
     def failure(self) -> Failure:
-        return Failure(self.source, self.code, self.message, self.classification, retry_after_s=self.retry_after_s)
+        return Failure(
+            self.source,
+            self.code,
+            self.message,
+            self.classification,
+            retry_after_s=self.retry_after_s,
+            capture=self.capture,
+        )
 
 
 class Outage(ConnectorError):  # noqa: N818 (the word of the console)
@@ -225,6 +236,8 @@ class Written:
     answers: dict[int, Any] = field(default_factory=dict)
     not_sent: dict[int, float] = field(default_factory=dict)
     """Not started, or politely refused: index -> seconds to wait at least."""
+    reason: str = ""
+    """Why the rest was not sent, for people; "" where there is nothing to say."""
 
 
 class Target(Protocol):
