@@ -150,7 +150,7 @@ def parse_path(text: str) -> Path:
         number, every, quoted, name = match.groups()
         parts.append(int(number) if number else every or quoted or name.strip())
         place = match.end()
-    if not parts or place != len(text) or len(parts) > DEEPEST:
+    if not parts or "" in parts or place != len(text) or len(parts) > DEEPEST:
         raise ChangeRefused(f"“{text[:60]}” is no field: write a name such as airport, place.iata or lines[0].sku.")
     return tuple(parts)
 
