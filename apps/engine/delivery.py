@@ -95,17 +95,16 @@ class Delivery:
         try:
             walk, carried = self._replay(entrance, page, marks, sessions, part)
             self._write_ledger(self.ledger_key(page, part), walk, carried, sessions)
-            for session in sessions:
-                session.commit()
+            refusal = commit_all(sessions)
         except Outage as outage:
             roll_back(sessions)
             return self._whole_page_waits(entrance, marks, outage), []
-        except ConnectorError as error:
-            roll_back(sessions)
-            return self._halves(entrance, page, marks, error)
         except BaseException:
             roll_back(sessions)
             raise
+        if refusal is not None:
+            roll_back(sessions)
+            return self._halves(entrance, page, marks, refusal)
         result = merge(entrance.result, walk.result, carried)
         self._send_held(walk, result)
         return result, walk.copies
@@ -404,6 +403,18 @@ def refuse_deadly(walk: Walk, page: Page, started: list[Item], *, is_unknown: bo
         walk.set_aside(node, FailedRecord(item, node.index, failure, node.index, item.record), onward=False)
     settle(walk.result, page.items, [], shares_fates=False)
     return walk.result
+
+
+def commit_all(sessions: list[Session]) -> ConnectorError | None:
+    """What a COMMIT was refused with, which concerns records of the page; None when everything stands."""
+    try:
+        for session in sessions:
+            session.commit()
+    except Outage:
+        raise
+    except ConnectorError as error:
+        return error
+    return None
 
 
 def roll_back(sessions: list[Session]) -> None:

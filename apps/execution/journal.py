@@ -278,7 +278,8 @@ class RunJournal:
         if result.rest and result.wait is not None and result.wait.seconds > 0:
             self._put_aside(result.wait.seconds, f"waiting: {result.wait.reason}")
             if result.wait.is_outage:
-                self._note_outage(result.wait.connection, result.wait.reason)
+                place = f"connection {result.wait.connection}: "
+                self._note_outage(result.wait.connection, result.wait.reason.removeprefix(place))
             return False
         return True
 

@@ -14,8 +14,9 @@ from django.conf import settings
 from apps.accounts.models import Account
 from apps.core.clock import frozen, read_now
 from apps.errors.models import Error, RetryData
+from apps.execution.probing import probe
 from apps.execution.worker import work_slice
-from apps.flows.models import Checkpoint, Flow
+from apps.flows.models import Checkpoint, Connection, ConnectionState, Flow
 from apps.flows.services import apply_definition, set_connection
 from apps.runs.models import Run, RunLog
 from apps.runs.services import start_run
@@ -104,9 +105,16 @@ class Scene:
             run.refresh_from_db()
             if run.is_ended:
                 return run
-            due = run.not_before or run.lease_until or read_now()
-            self.work(run, max(due, read_now()) + timedelta(seconds=1))
+            self.probe_connections()
+            run.refresh_from_db()
+            due = max(filter(None, [run.not_before, run.lease_until, read_now()]))
+            self.work(run, due + timedelta(seconds=1))
         raise AssertionError(f"{run} is {run.status} after {waits} waits: {run.wait_reason}")
+
+    def probe_connections(self) -> None:
+        """Try the connections that are offline, as the dispatcher does from time to time."""
+        for connection in Connection.objects.of(self.account).filter(state=ConnectionState.OFFLINE):
+            probe(connection.pk)
 
     # --- looking ---------------------------------------------------------------------------------------------------
     def errors(self, run: Run) -> list[Error]:
