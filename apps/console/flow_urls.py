@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 from apps.console.addresses import ErrorId, FlowId, RunId
 from apps.console.views.account_errors import error_list, flow_errors
 from apps.console.views.definitions import flow_definition
+from apps.console.views.error_acts import act_on_errors, act_page, undo
 from apps.console.views.errors import error_view, step_errors
 from apps.console.views.flows import flow_console, flow_history
 from apps.console.views.runs import run_log, run_page
@@ -31,4 +32,9 @@ urlpatterns = [
     path("runs/<run:run_id>/", run_page, name="run"),
     path("runs/<run:run_id>/log/", run_log, name="run-log"),
     path("errors/", error_list, name="error-list"),
+    path("errors/retry", act_on_errors, {"act": "retry"}, name="errors-retry"),
+    path("errors/resolve", act_on_errors, {"act": "resolve"}, name="errors-resolve"),
+    path("errors/reopen", act_on_errors, {"act": "reopen"}, name="errors-reopen"),
+    path("acts/<int:act_id>/", act_page, name="error-act"),
+    path("acts/<int:act_id>/undo", undo, name="error-act-undo"),
 ]

@@ -149,7 +149,7 @@ def write_states(book: Book, new: list[NewError], watched: list[Watched], retrie
     for error_retried in retried:
         opened[error_retried.step] += not error_retried.is_resolved
         doubts[error_retried.step] += not error_retried.is_resolved and error_retried.is_in_doubt
-        leaves = error_retried.is_resolved and error_retried.has_key and bool(error_retried.passed)
+        leaves = error_retried.is_newly_resolved and error_retried.has_key and bool(error_retried.passed)
         watching[error_retried.step] -= leaves and error_retried.id not in known
     failed = {book.steps[error.node] for error in new}
     touched = {old.step for old in watched if old.reason or old.passed} | {r.step for r in retried}

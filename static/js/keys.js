@@ -38,14 +38,13 @@ function onKey(event) {
     remember("g");
     return;
   }
-  const element = shown(key);
-  if (own[key]) own[key]();
-  else if (element) press(element);
-  else return;
-  event.preventDefault();
+  const isDone = Boolean(own[key]) && own[key]() !== false;
+  const element = isDone ? null : shown(key);
+  if (element) press(element);
+  if (isDone || element) event.preventDefault();
 }
 
-// `functions`: what a key does that stands for no element on the page
+// `functions`: what a key does before the element that carries it is looked for; anything but false: it was all
 export function startKeys(functions) {
   own = { ...functions, "?": openList };
   document.addEventListener("keydown", onKey);

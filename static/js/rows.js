@@ -1,5 +1,7 @@
 // Lists: j and k move a cursor, space selects, Shift+space selects a range, * all on the page, Esc clears.
-// A panel with a form.bulk swaps its toolbar for it while something is selected; [data-selected] shows the number.
+// A panel with a form.bulk swaps its toolbar for it while something is selected; [data-selected] shows the number, and
+// so does the box "all that match" (data-all: their number). r and x take the row of the cursor if none is selected,
+// e follows its link [data-edit]; a drawer's own buttons come first while the cursor is on its row.
 let anchor = null;
 
 const rowsOf = () => [...document.querySelectorAll(".tbl tbody tr:not(.inner)")].filter((row) => row.checkVisibility());
@@ -26,11 +28,14 @@ function mark(box, checked) {
 
 function refresh(scope) {
   const all = ticks(scope), number = all.filter((box) => box.checked).length;
+  const everything = scope.querySelector(".bulk input[name=all]");
+  if (everything && number === 0) everything.checked = false;
   const head = scope.querySelector("thead .tick input");
   if (head) [head.checked, head.indeterminate] = [number > 0 && number === all.length, number > 0 && number < all.length];
   scope.querySelector(".bulk")?.classList.toggle("on", number > 0);
   scope.querySelector(".toolbar")?.classList.toggle("swapped", number > 0 && Boolean(scope.querySelector(".bulk")));
-  for (const place of scope.querySelectorAll("[data-selected]")) place.textContent = number.toLocaleString("en");
+  const shown = everything?.checked ? everything.dataset.all || "all" : number.toLocaleString("en");
+  for (const place of scope.querySelectorAll("[data-selected]")) place.textContent = shown;
 }
 
 function toggle(withRange) {
@@ -53,6 +58,23 @@ function setAll(checked) {
   return chosen.length > 0;
 }
 
+const isInDrawer = (row) => Boolean(row.querySelector("[aria-current=true]"));
+
+// the act itself is a key of the bulk bar, which shows up with the first selected row
+function takeCursor() {
+  const row = cursor(), panel = row?.closest(".panel");
+  if (row && !isInDrawer(row) && !ticks(panel).some((box) => box.checked)) toggle(false);
+  return false;
+}
+
+function edit() {
+  const link = cursor() && !isInDrawer(cursor()) && cursor().querySelector("[data-edit]");
+  if (link) link.click();
+  return Boolean(link);
+}
+
+export const rowKeys = { r: takeCursor, x: takeCursor, e: edit };
+
 function onKey(event) {
   const isPlain = !event.metaKey && !event.ctrlKey && !event.altKey && !event.defaultPrevented;
   const isField = event.target.closest("input:not([type=checkbox]), textarea, select, button, summary, dialog");
@@ -68,6 +90,10 @@ const onEscape = () => !document.querySelector("[data-key=Escape]") && setAll(fa
 
 function onChange(event) {
   const box = event.target, panel = box.closest(".panel");
+  if (panel && box.matches(".bulk input[name=all]")) {
+    if (box.checked) setAll(true);
+    refresh(panel);
+  }
   if (!panel || !box.matches(".tick input[type=checkbox]")) return;
   if (box.closest("thead")) for (const other of ticks(panel)) mark(other, box.checked);
   else mark(box, box.checked);

@@ -3,13 +3,13 @@
 import { startKeys } from "./keys.js";
 import { startMenus } from "./menus.js";
 import { startPanels } from "./panels.js";
-import { startRows } from "./rows.js";
+import { rowKeys, startRows } from "./rows.js";
 import { startTheme, toggleTheme } from "./theme.js";
 import { startTimes } from "./times.js";
 
 startTheme();
 startMenus();
 startRows();
-startKeys({ t: toggleTheme });
+startKeys({ t: toggleTheme, ...rowKeys });
 startPanels();
 startTimes();

@@ -197,6 +197,21 @@ def test_a_resolved_error_whose_retry_fails_becomes_a_new_open_error(world, acco
     assert books() == []
 
 
+def test_a_resolved_error_whose_record_went_through_since_is_skipped(world, account):
+    world.refuse(1, 2)
+    run_once(world, records(1, 2))
+    resolve_errors(account=account, member=None, errors=Error.objects.of(account))
+    world.refuse()
+    run_once(world, records(1))
+
+    retry(world, includes_resolved=True)
+    work_retries(world)
+
+    assert shown() == [("1", "resolved", "manual", False), ("2", "resolved", "manual", False)]
+    assert sorted(RetryItem.unscoped.values_list("error__key", "state")) == [("1", "skipped"), ("2", "done")]
+    assert books() == []
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

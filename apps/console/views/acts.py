@@ -65,6 +65,10 @@ def cancel_text(run: str, status: str, flow: str) -> str:
 
 def back(request: HttpRequest, otherwise: str) -> HttpResponse:
     """To the page that the form names, if it is ours."""
-    target = request.POST.get("next", "")
+    return HttpResponseRedirect(own_address(request, request.POST.get("next", ""), otherwise))
+
+
+def own_address(request: HttpRequest, target: str, otherwise: str) -> str:
+    """An address that came with the request, if it is one of ours."""
     is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return HttpResponseRedirect(target if is_ours else otherwise)
+    return target if is_ours else otherwise

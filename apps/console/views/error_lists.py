@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
 from apps.console.selection import Selection, list_query, top_of
 from apps.console.selectors.error_filters import CLASSES, REASONS, ErrorFilter, filter_of
-from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, cursor_at, error_page
+from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, ErrorPage, cursor_at, error_page
 from apps.console.spans import span_filter, span_of
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
@@ -50,6 +50,8 @@ def list_context(
     query = list_query(request, state, wanted.span, **(place or {}))
     return {
         "selection": Selection(query=query, upto=top),
+        "all_number": number_text(page),
+        "has_edit_links": error is None and state in ("open", "all"),
         "csv_url": address_with(request, format="csv"),
         "json_url": address_with(request, format="json"),
         "page": page,
@@ -66,6 +68,13 @@ def list_context(
         "newer_url": address_with(request, page=page.newer) if page and page.newer else "",
         "older_url": address_with(request, page=page.older) if page and page.older else "",
     }
+
+
+def number_text(page: ErrorPage | None) -> str:
+    """How many errors match, as the bulk bar says it; "" where nobody counted."""
+    if page is None or page.matches is None:
+        return ""
+    return f"more than {page.matches:,}" if page.is_more else f"{page.matches:,}"
 
 
 def filters_of(

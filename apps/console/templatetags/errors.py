@@ -1,0 +1,53 @@
+"""What the pages of errors say about acts and attempts."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from django import template
+from django.template import Context
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.console.context import Preferences
+from apps.console.wording import countdown_text
+from apps.core.clock import wall_now
+from apps.errors.models import Error
+from apps.errors.schedule import MOST_ATTEMPTS, OFFSETS_S
+
+register = template.Library()
+ACT = re.compile(r"act-(\d+)(-undo)?", re.ASCII)
+
+
+@register.filter
+def act_of(message: Any) -> dict[str, Any] | None:
+    """The act that a message tells of: its id, and whether it can be undone; None for any other message."""
+    found = ACT.fullmatch(getattr(message, "extra_tags", None) or "")
+    return {"id": int(found[1]), "can_be_undone": bool(found[2])} if found else None
+
+
+@register.simple_tag(takes_context=True)
+def next_attempt(context: Context, error: Error) -> SafeString | str:
+    """`attempt 2 of 4 at 15:04:31`, with a countdown beside it; "" for an error that is not tried again by itself."""
+    if error.next_attempt_at is None:
+        return ""
+    prefs, now = context.get("prefs") or Preferences(), context.get("now") or wall_now()
+    local = error.next_attempt_at.astimezone(prefs.zone)
+    return format_html(
+        'attempt <span class="num">{} of {} at {:%H:%M:%S}</span> (<time datetime="{}" data-at>{}</time>)',
+        error.attempts + 1, MOST_ATTEMPTS, local, local.isoformat(timespec="seconds"), countdown_text(local, now),
+    )  # fmt: skip
+
+
+@register.filter
+def attempt_plan(error: Error) -> list[dict[str, Any]]:
+    """The four moments of the schedule: which attempts are over, and which one is next."""
+    return [
+        {
+            "number": number,
+            "at": error.next_attempt_at if number == error.attempts + 1 else error.occurred_at + timedelta(seconds=s),
+            "is_over": number <= error.attempts,
+            "is_next": number == error.attempts + 1,
+        }
+        for number, s in enumerate(OFFSETS_S, start=1)
+    ]
