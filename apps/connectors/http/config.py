@@ -3,7 +3,7 @@
 import re
 import ssl
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -11,6 +11,12 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from apps.connectors.base import ConnectionConfig, Limits
 
 Auth = Literal["none", "basic", "bearer", "api_key", "oauth2_client", "oauth2_refresh"]
+SIGN_IN: dict[str, Any] = {"group": "Sign in"}
+AUTH_LABELS = {
+    "api_key": "API key",
+    "oauth2_client": "OAuth 2 with client credentials",
+    "oauth2_refresh": "OAuth 2 with a refresh token",
+}
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}")
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -78,32 +84,67 @@ class HttpConfig(ConnectionConfig):
         title="Address",
         description="Where the API begins, such as https://api.example.org/v1; the paths of steps are added to it.",
     )
-    auth: Auth = Field("none", title="Sign in", description="How requests prove who sends them.")
-    user: str = Field("", max_length=255, title="User", description="Basic: the name of the user.")
-    password: SecretStr | None = Field(None, title="Password", description="Basic: the user's password.")
-    bearer_token: SecretStr | None = Field(
-        None, title="Bearer token", description="Bearer: the token that is sent with every request."
+    auth: Auth = Field(
+        "none",
+        title="Sign in",
+        description="How requests prove who sends them.",
+        json_schema_extra=SIGN_IN | {"labels": AUTH_LABELS},
     )
-    api_key: SecretStr | None = Field(None, title="API key", description="API key: the key itself.")
+    user: str = Field(
+        "", max_length=255, title="User", description="Basic: the name of the user.", json_schema_extra=SIGN_IN
+    )
+    password: SecretStr | None = Field(
+        None, title="Password", description="Basic: the user's password.", json_schema_extra=SIGN_IN
+    )
+    bearer_token: SecretStr | None = Field(
+        None,
+        title="Bearer token",
+        description="Bearer: the token that is sent with every request.",
+        json_schema_extra=SIGN_IN,
+    )
+    api_key: SecretStr | None = Field(
+        None, title="API key", description="API key: the key itself.", json_schema_extra=SIGN_IN
+    )
     key_name: str = Field(
-        "X-API-Key", max_length=100, title="Name of the key", description="API key: header or parameter that holds it."
+        "X-API-Key",
+        max_length=100,
+        title="Name of the key",
+        description="API key: header or parameter that holds it.",
+        json_schema_extra=SIGN_IN,
     )
     key_in: Literal["header", "query"] = Field(
-        "header", title="Place of the key", description="API key: in a header, or in the query of the address."
+        "header",
+        title="Place of the key",
+        description="API key: in a header, or in the query of the address.",
+        json_schema_extra=SIGN_IN,
     )
     oauth_url: Address = Field(
-        "", max_length=1000, title="Token address", description="OAuth 2: where access tokens are given out."
+        "",
+        max_length=1000,
+        title="Token address",
+        description="OAuth 2: where access tokens are given out.",
+        json_schema_extra=SIGN_IN,
     )
-    client_id: str = Field("", max_length=500, title="Client id", description="OAuth 2: the id of this client.")
+    client_id: str = Field(
+        "", max_length=500, title="Client id", description="OAuth 2: the id of this client.", json_schema_extra=SIGN_IN
+    )
     client_secret: SecretStr | None = Field(
-        None, title="Client secret", description="OAuth 2: the secret of this client."
+        None, title="Client secret", description="OAuth 2: the secret of this client.", json_schema_extra=SIGN_IN
     )
     refresh_token: SecretStr | None = Field(
-        None, title="Refresh token", description="OAuth 2 with a refresh token: the first one."
+        None,
+        title="Refresh token",
+        description="OAuth 2 with a refresh token: the first one.",
+        json_schema_extra=SIGN_IN,
     )
-    oauth_scope: str = Field("", max_length=1000, title="Scope", description="OAuth 2: what access to ask for.")
+    oauth_scope: str = Field(
+        "", max_length=1000, title="Scope", description="OAuth 2: what access to ask for.", json_schema_extra=SIGN_IN
+    )
     client_in: Literal["header", "body"] = Field(
-        "header", title="Place of the client", description="OAuth 2: send id and secret by basic sign-in, or as fields."
+        "header",
+        title="Place of the client",
+        description="OAuth 2: send id and secret by basic sign-in, or as fields.",
+        json_schema_extra=SIGN_IN,
     )
     headers: dict[HeaderName, HeaderValue] = Field(
         {}, title="Headers", description="Headers that go out with every request. Keep secrets out of them."

@@ -14,7 +14,7 @@ from apps.connectors.base import ConnectionConfig, Connector, options_for
 from apps.connectors.redaction import redact
 from apps.connectors.registry import CONNECTORS
 from apps.console.access import Reach, may_do, reach_of
-from apps.console.config_shapes import Shape, shape_of
+from apps.console.config_shapes import Choice, Shape, shape_of
 from apps.console.connection_forms import LIMITS, group_of
 from apps.console.selectors.pulse import connections_in
 from apps.console.selectors.run_words import person
@@ -91,6 +91,8 @@ class Kind:
     about: str
     can: tuple[str, ...]
     missing: str
+    maintainer: str
+    contact: str
 
 
 def kinds() -> list[Kind]:
@@ -102,7 +104,15 @@ def kinds() -> list[Kind]:
 def kind_of(name: str, connector: type[Connector]) -> Kind:
     about = (connector.Config.__doc__ or "").strip().split("\n\n")[0]
     can = tuple(step for step in STEP_KINDS if options_for(connector, step) is not None)
-    return Kind(name, connector.label, " ".join(about.split()), can, connector.missing())
+    return Kind(
+        name,
+        connector.label,
+        " ".join(about.split()),
+        can,
+        connector.missing(),
+        connector.maintainer,
+        connector.contact,
+    )
 
 
 def steps_on(connection: Connection, reach: Reach) -> list[Step]:
@@ -157,33 +167,33 @@ class Setting:
 class Settings:
     """What a connection holds. Of secrets only whether they are set; `problem` if no key opens them."""
 
-    shown: tuple[Setting, ...]
-    usual: tuple[Setting, ...]
+    filled: tuple[Setting, ...]
+    others: tuple[Setting, ...]
     limits: tuple[Setting, ...]
-    secrets: tuple[Setting, ...]
     problem: str = ""
 
 
 def settings_of(connection: Connection) -> Settings:
     connector = CONNECTORS.get(connection.kind)
     if connector is None:
-        return Settings((), (), (), (), f"The connector {connection.kind} is not installed.")
+        return Settings((), (), (), f"The connector {connection.kind} is not installed.")
     problem = ""
     try:
         names = set(secret_names(connection))
     except SecretUnreadableError as error:
         names, problem = set(), str(error)
-    plain = list(_plain_settings(connector.Config, redact(connection.config)))
+    plain = _plain_settings(connector.Config, redact(connection.config))
+    secret = _secret_settings(connector.Config, names)
+    others = [found for found in plain if found.group != LIMITS]
     return Settings(
-        shown=tuple(found for found in plain if found.is_set and found.group != LIMITS),
-        usual=tuple(found for found in plain if not found.is_set and found.group != LIMITS and found.text),
+        filled=tuple(found for found in [*others, *secret] if found.is_set),
+        others=tuple(found for found in [*others, *secret] if not found.is_set and found.text),
         limits=tuple(found for found in plain if found.group == LIMITS),
-        secrets=_secret_settings(connector.Config, names),
         problem=problem,
     )
 
 
-def _plain_settings(model: type[ConnectionConfig], config: Mapping[str, Any]) -> "list[Setting]":
+def _plain_settings(model: type[ConnectionConfig], config: Mapping[str, Any]) -> list[Setting]:
     found = []
     for name, info in model.model_fields.items():
         if name in model.secret_fields():
@@ -197,16 +207,18 @@ def _plain_settings(model: type[ConnectionConfig], config: Mapping[str, Any]) ->
 
 def _in_words(shape: Shape, value: Any) -> str:
     shown = shape.shown(value)
+    if isinstance(shape, Choice):
+        return shape.label(shown) if shown else ""
     if isinstance(shown, bool):
         return "yes" if shown else "no"
     return str(shown)
 
 
-def _secret_settings(model: type[ConnectionConfig], names: set[str]) -> tuple[Setting, ...]:
+def _secret_settings(model: type[ConnectionConfig], names: set[str]) -> list[Setting]:
     fields = ((name, info) for name, info in model.model_fields.items() if name in model.secret_fields())
-    return tuple(
+    return [
         Setting(info.title or name, "set" if name in names else "not set", "", name in names) for name, info in fields
-    )
+    ]
 
 
 def secrets_set(connection: Connection) -> frozenset[str]:

@@ -59,7 +59,7 @@ def connection_page(request: HttpRequest, connection_id: int) -> HttpResponse:
     connection = get_connection(request, connection_id)
     context = page_context(request, Crumb(connection.name)) | {
         "connection": connection,
-        "connector": CONNECTORS.get(connection.kind),
+        "kind": kind_of(connection.kind, CONNECTORS[connection.kind]) if connection.kind in CONNECTORS else None,
         "label": label_of(connection.kind),
         "steps": steps_on(connection, reach_of(request)),
         "settings": settings_of(connection),

@@ -66,6 +66,7 @@ class SftpConfig(ConnectionConfig):
         None,
         title="Private key",
         description="The whole text of a private key, if the user signs in by key.",
+        json_schema_extra={"multiline": True},
     )
     passphrase: SecretStr | None = Field(
         None, title="Passphrase", description="What the private key is locked with, if it is."
@@ -76,6 +77,7 @@ class SftpConfig(ConnectionConfig):
         title="Host key",
         description="What the server proves itself by: its fingerprint (SHA256:…) or public key, one a line. "
         "Test the connection without it to see what the server shows, and compare with its administrator.",
+        json_schema_extra={"multiline": True},
     )
     folder: Annotated[str, AfterValidator(_server_folder)] = Field(
         "", max_length=1000, title="Folder", description="Folder on the server; empty: where the user arrives."

@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 from apps.connectors.base import ConnectionConfig, Connector, Ping
-from apps.connectors.extras import load_extra
+from apps.connectors.extras import load_extra, missing_extra
 from apps.connectors.files.options import FileExportOptions, FileImportOptions
 from apps.connectors.files.remote.config import S3Config, SftpConfig
 from apps.connectors.files.remote.shelf import RemoteShelf
@@ -13,6 +13,9 @@ from apps.connectors.files.remote.store import RemoteStore
 from apps.connectors.files.source import FileSource
 from apps.connectors.files.target import FileTarget
 from apps.engine.ports import ConnectorError, Source, Target, Window
+
+SFTP_LIBRARY = {"library": "paramiko", "extra": "sftp", "what": "A connection to an SFTP server"}
+S3_LIBRARY = {"library": "minio", "extra": "s3", "what": "A connection to S3"}
 
 
 class RemoteFilesConnector(Connector):
@@ -63,10 +66,12 @@ class SftpConnector(RemoteFilesConnector):
     label = "SFTP files"
     Config: ClassVar[type[ConnectionConfig]] = SftpConfig
 
+    @classmethod
+    def missing(cls) -> str:
+        return missing_extra(**SFTP_LIBRARY)
+
     def _open_store(self) -> RemoteStore:
-        module = load_extra(
-            "apps.connectors.files.remote.sftp", library="paramiko", extra="sftp", what="A connection to an SFTP server"
-        )
+        module = load_extra("apps.connectors.files.remote.sftp", **SFTP_LIBRARY)
         store: RemoteStore = module.SftpStore(self.config, self.surroundings)
         return store
 
@@ -83,8 +88,12 @@ class S3Connector(RemoteFilesConnector):
     label = "S3 files"
     Config: ClassVar[type[ConnectionConfig]] = S3Config
 
+    @classmethod
+    def missing(cls) -> str:
+        return missing_extra(**S3_LIBRARY)
+
     def _open_store(self) -> RemoteStore:
-        module = load_extra("apps.connectors.files.remote.s3", library="minio", extra="s3", what="A connection to S3")
+        module = load_extra("apps.connectors.files.remote.s3", **S3_LIBRARY)
         store: RemoteStore = module.S3Store(self.config, self.surroundings)
         return store
 
