@@ -122,7 +122,8 @@ def _retry_row(book: Book, error: NewError) -> tuple[Any, ...]:
     window = dict(error.window) if error.window is not None else None
     root, ordinal = entry.item.root or (book.root_run, entry.item.ordinal)
     start = book.steps[entry.start]
-    generation = entry.item.generation + (not entry.failure.unknown)  # a definite failure ends the key of this send
+    is_definite = not (entry.failure.unknown or entry.failure.keeps_key)
+    generation = entry.item.generation + is_definite  # a definite failure ends the key of this send
     origin = ordinal if error.unit == ErrorUnit.RECORD else None
     return (error.id, book.account, start, record, window, root, origin, 0, generation, 1)
 

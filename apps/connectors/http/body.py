@@ -91,6 +91,8 @@ def is_raw_deflate(piece: bytes) -> bool:
 async def read_body(response: aiohttp.ClientResponse, limits: Limits) -> bytes:
     """The whole body. Raises FaultError with what was read so far, or what the client library raises."""
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if not encoding and response.content_length is not None and response.content_length <= limits.max_bytes:
+        return await response.read()  # its length was told and is kept: the usual case, and the quickest way
     content = response.content
     unpacker = Unpacker(encoding, limits, place_of(response.url))
     try:

@@ -92,13 +92,15 @@ class HttpClient:
         return answer
 
     async def _send(self, request: Request, access: str) -> Answer:
-        url, headers = request.url, CIMultiDict(USUAL_HEADERS)
+        url = request.url
         if self._credentials.is_home(url):
             headers = self._headers.copy()
             headers.update(request.headers)
             url = self._credentials.sign(url, headers, access)
-        elif "Content-Type" in request.headers:
-            headers["Content-Type"] = request.headers["Content-Type"]
+        else:
+            headers = CIMultiDict(USUAL_HEADERS)
+            if "Content-Type" in request.headers:
+                headers["Content-Type"] = request.headers["Content-Type"]
         return await self._on_the_wire(request, url, headers)
 
     async def _send_token_request(self, request: Request) -> Answer:
