@@ -70,6 +70,7 @@ PUBLIC_URL = env("PUBLIC_URL", "http://127.0.0.1:8000")
 EGRESS_ALLOW_NETS = env_list("EGRESS_ALLOW_NETS")  # private networks that connectors may reach, e.g. 10.1.0.0/16
 FILES_ROOT = Path(env("FILES_ROOT", str(DATA_DIR / "files")))  # one folder per account below it
 SQLITE_ROOT = Path(env("SQLITE_ROOT", str(DATA_DIR / "databases")))  # SQLite targets live only below it
+EMAIL_ANY_RECIPIENT = env_flag("EMAIL_ANY_RECIPIENT", False)  # e-mail connections may write to any domain (*)
 DEMO_DATABASE_URL = env("DEMO_DATABASE_URL")  # a PostgreSQL for what the demo writes; else a SQLite file
 
 INSTALLED_APPS = [

@@ -1,6 +1,7 @@
 """The connectors that flows may name. Adding one: write its file, add its class here."""
 
 from apps.connectors.base import Connector
+from apps.connectors.email_messages import EmailConnector
 from apps.connectors.files import FilesConnector
 from apps.connectors.files.remote import S3Connector, SftpConnector
 from apps.connectors.http import HttpConnector
@@ -15,4 +16,4 @@ def register(*connectors: type[Connector]) -> None:
         CONNECTORS[connector.kind] = connector
 
 
-register(FilesConnector, SftpConnector, S3Connector, SqlConnector, HttpConnector, WebhookConnector)
+register(FilesConnector, SftpConnector, S3Connector, SqlConnector, HttpConnector, WebhookConnector, EmailConnector)

@@ -13,12 +13,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from email import message_from_bytes
+from email.policy import default as email_policy
 from pathlib import Path
 from typing import Any
 
 from openpyxl import Workbook
 
 from apps.connectors.base import Connector, Limits, Options, Surroundings
+from apps.connectors.email_messages import EmailConnector
 from apps.connectors.files import FilesConnector
 from apps.connectors.http import HttpConnector
 from apps.connectors.sql import SqlConnector
@@ -26,8 +29,10 @@ from apps.connectors.webhook import WebhookConnector
 from apps.engine.ports import Batch, LedgerKey, Record, Repeats, Written
 from tests.connectors.filing import Filing, batch_of
 from tests.connectors.listening import MemoryArrivals
+from tests.fakes.certificates import Authority
 from tests.fakes.databases import SqlPlace, make_place
 from tests.fakes.http_peer import LOOPBACK, Peer, Store
+from tests.fakes.mail_server import MailServer
 
 CANARY = "canary-5e1f-secret"
 """Stands in every secret of a connection; no sentence and no repr may show it."""
@@ -262,6 +267,65 @@ class SqlHarness(Harness):
         return [{"id": key, "name": name} for key, name in self.place.rows("SELECT id, name FROM target ORDER BY id")]
 
 
+# --- e-mail ----------------------------------------------------------------------------------------------------------
+class EmailHarness(Harness):
+    """An outbox, where the contract of imports is kept; SMTP itself cannot recognise a repeat."""
+
+    connector = EmailConnector
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def config(self) -> Record:
+        return {"delivery": "folder", "user": "orders", "password": "s3cret", **self._addresses()}
+
+    def _addresses(self) -> Record:
+        return {"sender": "Orders <orders@example.org>", "allowed_domains": ["example.org"]}
+
+    def broken_config(self) -> Record:
+        return {**self.config(), "password": CANARY, "allowed_domains": ["*"]}
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(7, self.root, self.root, LOOPBACK, limits=LIMITS)
+
+    def export_options(self) -> Record:
+        return {}
+
+    def missing_export_options(self) -> Record:
+        return {}
+
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        raise AssertionError("mails are only sent")
+
+    def import_options(self) -> Record:
+        return {"to": "all@example.org", "subject": "{{ record.id }}", "text": "{{ record.name }}"}
+
+    def bad_body(self, number: int) -> Record:
+        return {"id": number, "name": "half \ud800"}
+
+    def stored(self) -> list[Record]:
+        kept = [message_from_bytes(path.read_bytes(), policy=email_policy) for path in self.root.glob("7/outbox/*.eml")]
+        rows = [{"id": int(str(mail["Subject"])), "name": mail.get_content().strip()} for mail in kept]
+        return sorted(rows, key=lambda row: row["id"])
+
+
+class SmtpHarness(EmailHarness):
+    def __init__(self, root: Path, mail: MailServer, authority: str) -> None:
+        super().__init__(root)
+        self.mail = mail
+        self.authority = authority
+
+    def config(self) -> Record:
+        place = {"host": self.mail.host, "port": self.mail.port, "ca": self.authority}
+        return {"user": "orders", "password": "s3cret", **place, **self._addresses()}
+
+    def broken_config(self) -> Record:
+        return {**self.config(), "port": 1, "password": CANARY}
+
+    def hanging_config(self, port: int) -> Record:
+        return {**self.config(), "port": port, "password": CANARY}
+
+
 # --- webhooks --------------------------------------------------------------------------------------------------------
 class WebhookHarness(Harness):
     """`size`: how many records one request brings."""
@@ -400,6 +464,18 @@ def sql_variant(database: str, operation: str) -> Variant:
     return Variant(opening, frozenset({"export", "import", "lookup", own}))
 
 
+@contextmanager
+def an_outbox(root: Path) -> Iterator[Harness]:
+    yield EmailHarness(root)
+
+
+@contextmanager
+def a_mail_server(root: Path) -> Iterator[Harness]:
+    authority, mail = Authority(root), MailServer(user=("orders", "s3cret"))
+    with mail.running(starttls=authority.context()):
+        yield SmtpHarness(root, mail, authority.pem)
+
+
 def webhook_variant(size: int) -> Variant:
     @contextmanager
     def opening(root: Path) -> Iterator[Harness]:
@@ -435,6 +511,10 @@ HARNESSES: dict[str, dict[str, Variant]] = {
             ("link", "keys", "bulk"),
             ("search", "each", "put"),
         )
+    },
+    "email": {
+        "outbox": Variant(an_outbox, frozenset({"import"})),
+        "smtp": Variant(a_mail_server, frozenset({"silent"})),
     },
     "webhook": {f"{size}-a-request": webhook_variant(size) for size in (1, 3, 100)},
 }
