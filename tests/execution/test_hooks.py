@@ -13,6 +13,7 @@ from django.test import Client, RequestFactory
 
 from apps.core import clock
 from apps.execution import hooks
+from apps.execution.arrivals import StoredArrivals
 from apps.flows.hooks import hook_address, hook_of
 from apps.flows.models import Hook
 from apps.flows.services import apply_definition, disable_flow, renew_hook, set_connection
@@ -94,6 +95,25 @@ def test_a_renewed_address_works_and_the_one_before_does_not(account):
 
     assert post(flow, {"id": 1}).status_code == 202
     assert Client().post(before, b"{}", content_type="application/json").status_code == 404
+
+
+def test_an_address_can_be_shown_after_the_keys_were_rotated(account, settings):
+    settings.FIELD_KEYS = ["old"]
+    flow = listen(account)
+    address = hook_address(hook_of(flow))
+    settings.FIELD_KEYS = ["new", "old"]
+    call_command("rotate_keys", stdout=StringIO())
+    settings.FIELD_KEYS = ["new"]
+    assert hook_address(hook_of(flow)) == address
+
+
+def test_an_address_that_no_key_opens_still_works_and_the_command_says_so(account, settings):
+    flow = listen(account)
+    path = path_of(flow)
+    settings.FIELD_KEYS = ["another"]
+    assert Client().post(path, b"{}", content_type="application/json").status_code == 202
+    with pytest.raises(CommandError, match="still works; --renew makes another one"):
+        told("address", "sightings")
 
 
 def test_a_flow_that_exports_from_elsewhere_has_no_address(flow):
@@ -301,6 +321,15 @@ def test_equal_bodies_without_id_or_time_are_different_events(account):
     for _ in range(2):
         assert post(flow, body, X_Signature=signature(body)).json()["received"] == 1
     assert Arrival.unscoped.count() == 2
+
+
+def test_deliveries_are_forgotten_a_month_later_when_a_run_is_through(account, noon):
+    flow = listen(account, id_header="X-Delivery")
+    post(flow, {"id": 1}, X_Delivery="d-1")
+    with clock.frozen(noon + timedelta(days=32)):
+        post(flow, {"id": 2}, X_Delivery="d-2")
+        StoredArrivals(hook_of(flow), Run.unscoped.get().pk).discard(0)
+    assert Delivery.unscoped.count() == 1
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
