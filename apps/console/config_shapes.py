@@ -27,6 +27,8 @@ class Shape(ABC):
     """How one field is shown and read. An empty text means: as if the field had not been named."""
 
     is_wide = False
+    hint = ""
+    """How it is written, where that is not plain from the field itself."""
 
     @abstractmethod
     def widget(self, attributes: Attributes) -> forms.Widget: ...
@@ -147,6 +149,7 @@ class Entries(Shape):
 
     of: Shape
     is_wide = True
+    hint = "One per line."
 
     def widget(self, attributes: Attributes) -> forms.Widget:
         return forms.Textarea(attributes | {"rows": 3, "spellcheck": "false"})
@@ -165,9 +168,10 @@ class Pairs(Shape):
 
     of: Shape
     is_wide = True
+    hint = "One per line, as name: value."
 
     def widget(self, attributes: Attributes) -> forms.Widget:
-        return forms.Textarea(attributes | {"rows": 3, "spellcheck": "false", "placeholder": "name: value"})
+        return forms.Textarea(attributes | {"rows": 3, "spellcheck": "false"})
 
     def shown(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -191,9 +195,10 @@ class Document(Shape):
     """Everything deeper, as YAML."""
 
     is_wide = True
+    hint = "As YAML."
 
     def widget(self, attributes: Attributes) -> forms.Widget:
-        return forms.Textarea(attributes | {"rows": 5, "spellcheck": "false", "placeholder": "YAML"})
+        return forms.Textarea(attributes | {"rows": 5, "spellcheck": "false"})
 
     def shown(self, value: Any) -> Any:
         return "" if value in (None, [], {}) else yaml.safe_dump(value, allow_unicode=True, sort_keys=False)

@@ -79,7 +79,7 @@ class ConfigForm(forms.Form):
         self.config: dict[str, Any] = {}
         self.secrets: dict[str, str | None] = {}
         self._stored = frozenset(secrets_set)
-        for name in self.model.secret_fields():
+        for name in self.model.secret_fields() if config is not None or secrets_set else ():
             self._tell_state(name)
 
     def _shown(self, config: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def form_field(name: str, info: FieldInfo, shape: Shape) -> forms.Field:
         attributes["required"] = True
     field = shape.field(attributes)
     field.label = info.title or name.replace("_", " ").capitalize()
-    field.help_text = info.description or ""
+    field.help_text = f"{info.description or ''} {shape.hint}".strip()
     return field
 
 

@@ -104,7 +104,7 @@ def test_a_stored_config_comes_back_as_it_was_written() -> None:
         ("choice", ['<option value="two_way" selected>two way']),
         ("color", ['<option value="red">Signal red']),
         ("hosts", ["<textarea"]),
-        ("weights", ['placeholder="name: value"']),
+        ("weights", ["<textarea"]),
         ("password", ['type="password"', 'autocomplete="new-password"']),
         ("private_key", ["<textarea", 'autocomplete="off"']),
     ],
@@ -112,6 +112,13 @@ def test_a_stored_config_comes_back_as_it_was_written() -> None:
 def test_a_field_is_shown_by_its_type(name: str, parts: list[str]) -> None:
     html = tag_of(FormOfEvery(), name)
     assert [part for part in parts if part not in html] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("hosts", "One per line."), ("weights", "One per line, as name: value."), ("place", "As YAML.")]
+)
+def test_how_a_field_of_several_lines_is_written_is_told(name: str, told: str) -> None:
+    assert str(FormOfEvery()[name].help_text).endswith(told)
 
 
 def test_a_list_is_not_cut_at_its_number_of_entries() -> None:

@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.accounts.models import AuditEntry
 from apps.execution.cli_secrets import read_secret_values
 from apps.flows.models import Connection
 from apps.flows.secrets import read_secrets
@@ -116,3 +117,17 @@ def test_a_connection_that_does_not_answer_ends_with_status_1(shop):
     assert status == 1
     with pytest.raises(CommandError, match="did you mean warehouse"):
         connection_command("test", "warehose")
+
+
+def test_what_a_test_finds_is_kept_as_the_test_button_keeps_it(shop, tmp_path, settings):
+    settings.FILES_ROOT = tmp_path
+    connection_command("set", "files", "--kind", "file", "--config", "folder=inbox")
+    connection_command("test", "files")
+    failed = Connection.unscoped.get()
+    assert "The folder inbox of this connection does not exist" in failed.last_error
+    (tmp_path / str(shop.pk) / "inbox").mkdir(parents=True)
+    connection_command("test", "files")
+    answers = Connection.unscoped.get()
+    assert (answers.state, answers.last_error) == ("online", "")
+    entries = AuditEntry.unscoped.filter(act="connection.test").order_by("id")
+    assert [(entry.actor_kind, entry.after["ok"]) for entry in entries] == [("command", False), ("command", True)]
