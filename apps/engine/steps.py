@@ -20,6 +20,7 @@ from apps.engine.ports import (
     Written,
 )
 from apps.engine.records import Item
+from apps.engine.result import Wait
 from apps.engine.walk import Walk, component_failure
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ EXPRESSION_CLASS = {
 }
 
 
+NOT_SENT_YET = "the rest was not sent yet"
 IN_DOUBT = Failure(
     ErrorSource.APPLICATION,
     "in_doubt",
@@ -361,8 +363,12 @@ def park_unsent(walk: Walk, node: Node, items: list[Item], written: Written, onw
     unsent = [items[index] for index in written.not_sent]
     if not onward:
         mark_alone(unsent)
-    outage = Outage("not_sent", "the rest was not sent yet", retry_after_s=max(written.not_sent.values()))
-    walk.outage(node, unsent, outage)
+    wait_s = max(written.not_sent.values())
+    if walk.is_scoped:
+        raise Outage("not_sent", written.reason or NOT_SENT_YET, retry_after_s=wait_s)
+    walk.is_halted = True
+    walk.park(node.index, unsent)
+    walk.wait_for(Wait(wait_s, f"connection {node.connection}: {written.reason or NOT_SENT_YET}", node.connection))
 
 
 STEPS: dict[str, Callable[[Walk, Node, list[Item]], None]] = {

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Protocol
 
 from apps.engine.plan import END, Node, OnError, Plan
-from apps.engine.ports import ErrorSource, Failure, Lookup, Outage, Record, Scope, Session, Target
+from apps.engine.ports import Classification, ErrorSource, Failure, Lookup, Outage, Record, Scope, Session, Target
 from apps.engine.records import Item
 from apps.engine.result import FailedRecord, LogLine, PageResult, Wait
 
@@ -146,6 +146,7 @@ class Walk:
     def try_again(self, node: Node, item: Item, failure: Failure) -> None:
         wait_s = max(node.policy.wait_s(item.attempt), failure.retry_after_s or 0)
         item.attempt += 1
+        item.generation += not (failure.unknown or failure.keeps_key)  # a definite failure ends the key of this send
         reason = f"step {node.name}: attempt {item.attempt + 1} of {node.policy.attempts + 1} after {failure.message}"
         self.wait_for(Wait(wait_s, reason, node.connection))
         if self.is_scoped and item.first_write is not None:
@@ -186,9 +187,9 @@ Steps = dict[str, Callable[[Walk, Node, list[Item]], None]]
 
 def outage_wait(node: Node, outage: Outage) -> Wait:
     where = f"connection {node.connection}" if node.connection else f"step {node.name}"
-    return Wait(
-        max(OUTAGE_WAIT_S, outage.retry_after_s or 0), f"{where}: {outage.message}", node.connection, is_outage=True
-    )
+    is_away = outage.classification != Classification.RATE_LIMIT  # who asks for patience is there
+    wait_s = max(OUTAGE_WAIT_S, outage.retry_after_s or 0)
+    return Wait(wait_s, f"{where}: {outage.message}", node.connection, is_outage=is_away)
 
 
 def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:

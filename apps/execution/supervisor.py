@@ -42,6 +42,11 @@ def dispatcher() -> Child:
     return Child("dispatcher", [sys.executable, MANAGE, "dispatch"])
 
 
+def demo_applications(port: int) -> Child:
+    """The applications that the demo's flows talk to."""
+    return Child("demo applications", [sys.executable, MANAGE, "demo_applications", "--port", str(port)])
+
+
 def web(host: str, port: int) -> Child:
     """The web server; its processes die with it too."""
     command = [

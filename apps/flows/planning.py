@@ -204,6 +204,7 @@ def policy_of(step: StepPart) -> Policy:
         backoff=part.backoff,
         then=OnError(part.then),
         continue_on_error=isinstance(step, ImportStep) and step.continue_on_error,
+        resends_unknown=isinstance(step, ImportStep) and getattr(step.use.options, "on_unknown", "") == "retry",
     )
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ FILES = ("airports.csv", "birdstrikes.csv", "earthquakes.json")
 FLOWS = ("airports", "airports-file", "wildlife-strikes", "earthquakes")
 """In this order: a flow that runs after another one is applied after it."""
 FIRST_FLOWS = ("airports", "earthquakes")
+OVER_HTTP = ("earthquake-alarms",)
+"""Flows that talk to the demo's own applications; only where those are served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +36,22 @@ class SignIn:
     password: str
 
 
-def install_demo() -> SignIn:
+def install_demo(*, applications_port: int | None = None) -> SignIn:
     """Install the demo, or what is missing of it; what a user has changed since stays.
 
-    Raises ImproperlyConfigured when DEMO_DATABASE_URL names a database that cannot be used.
+    With the port of the demo's own applications also the flows that talk to them. Raises ImproperlyConfigured when DEMO_DATABASE_URL names a database that cannot be used.
     """
     with transaction.atomic():
         sign_in, user = ensure_user()
         account = ensure_account(user)
         copy_files(account)
         connect(account, prepare_warehouse(account))
-        apply_flows(account)
-        start_first_runs(account, user)
+        apply_flows(account, FLOWS)
+        start_first_runs(account, user, FIRST_FLOWS)
+        if applications_port is not None:
+            connect_applications(account, applications_port)
+            apply_flows(account, OVER_HTTP)
+            start_first_runs(account, user, OVER_HTTP)
     return sign_in
 
 
@@ -88,17 +95,25 @@ def connect(account: Account, warehouse: Warehouse) -> None:
         )
 
 
-def apply_flows(account: Account) -> None:
+def connect_applications(account: Account, port: int) -> None:
+    """The demo's own applications, in the environment of the flow that uses them."""
+    here = f"http://127.0.0.1:{port}"
+    for name, address in (("Seismic service", f"{here}/seismic"), ("Alarm centre", here)):
+        config = {"base_url": address}
+        set_connection(account=account, environment=Environment.SANDBOX, name=name, kind="http", config=config)
+
+
+def apply_flows(account: Account, keys: Iterable[str]) -> None:
     """Apply each definition that was not applied before, so that a definition that a user has edited stays."""
-    for key in FLOWS:
+    for key in keys:
         text = (HERE / "flows" / f"{key}.yaml").read_text()
         if not Revision.objects.of(account).filter(flow__key=key, definition=text).exists():
             apply_definition(account=account, text=text)
 
 
-def start_first_runs(account: Account, user: User) -> None:
+def start_first_runs(account: Account, user: User, keys: Iterable[str]) -> None:
     """Run the flows now, whatever their schedules say; the others follow them."""
     member = Member.objects.of(account).get(user=user)
-    for flow in Flow.objects.of(account).filter(key__in=FIRST_FLOWS, enabled=True, removed_at__isnull=True):
+    for flow in Flow.objects.of(account).filter(key__in=keys, enabled=True, removed_at__isnull=True):
         if not active_runs(flow).exists():
             start_run(flow=flow, member=member)

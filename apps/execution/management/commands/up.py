@@ -1,6 +1,7 @@
 """`manage.py up`: the whole product on this machine: migrate, web, workers, dispatcher."""
 
 import argparse
+import os
 import socket
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.core.checks import LOOPBACK_HOSTS
 from apps.execution.demo.install import install_demo
-from apps.execution.supervisor import Supervisor, dispatcher, web, worker
+from apps.execution.supervisor import Supervisor, demo_applications, dispatcher, web, worker
+
+LOOPBACK_NET = "127.0.0.0/8"
 
 
 class Command(BaseCommand):
@@ -27,13 +30,34 @@ class Command(BaseCommand):
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
-        sign_in = install_demo() if demo else None
+        children = [web(host, port), worker(), dispatcher()]
+        if demo:
+            applications_port = free_port()
+            allow_loopback()
+            sign_in = install_demo(applications_port=applications_port)
+            children.append(demo_applications(applications_port))
         self.stdout.write(self.style.SUCCESS(f"Flowmend is on http://{host}:{port}/"))
-        if sign_in is not None:
+        if demo:
             self.stdout.write(f"Sign in as {sign_in.username} with password {sign_in.password}")
+            self.stdout.write(
+                f"The demo's flows may reach this machine itself ({LOOPBACK_NET}), and its own applications."
+            )
         self.stdout.write("Stop it with Ctrl-C.")
         self.stdout.flush()
-        Supervisor([web(host, port), worker(), dispatcher()]).run()
+        Supervisor(children).run()
+
+
+def allow_loopback() -> None:
+    """Let flows reach this machine itself: the demo's applications are here. Also in the processes started later."""
+    if LOOPBACK_NET not in settings.EGRESS_ALLOW_NETS:
+        settings.EGRESS_ALLOW_NETS = [*settings.EGRESS_ALLOW_NETS, LOOPBACK_NET]
+    os.environ["EGRESS_ALLOW_NETS"] = ",".join(settings.EGRESS_ALLOW_NETS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def refuse_open_doors(host: str) -> None:
