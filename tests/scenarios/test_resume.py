@@ -169,9 +169,10 @@ def test_whichever_statement_of_ours_a_worker_dies_at_all_is_delivered_and_booke
 
 def step_of_deaths(params: dict[str, str]) -> int:
     """Every statement once; where only the database or the source differs, each of a few primes is enough."""
-    if connection.vendor == "sqlite" and params["scene"] == "sqlite":
-        return 1 if params["trial"] == "table" else 3
-    return 5 if params["scene"] == "sqlite" else 3
+    ours, target = connection.vendor, params["scene"]
+    if ours == target:
+        return 3 if params["trial"] == "file" or ours == "postgresql" else 1
+    return 11
 
 
 def test_a_journal_that_moves_the_checkpoint_before_the_page_is_caught_by_this_test(trial, monkeypatch):
