@@ -8,6 +8,7 @@ from apps.console.views.definitions import flow_definition
 from apps.console.views.error_acts import act_on_errors, act_page, undo
 from apps.console.views.errors import error_view, step_errors
 from apps.console.views.flows import flow_console, flow_history
+from apps.console.views.retry_data import save_retry_data
 from apps.console.views.runs import run_log, run_page
 
 register_converter(FlowId, "flow")
@@ -26,6 +27,8 @@ urlpatterns = [
     path(STEP + "resolved/", step_errors, {"state": "resolved"}, name="step-errors-resolved"),
     path(ERROR, error_view, {"tab": "error"}, name="error"),
     path(ERROR + "data/", error_view, {"tab": "data"}, name="error-data"),
+    path(ERROR + "data/save", save_retry_data, {"then": "stay"}, name="error-data-save"),
+    path(ERROR + "data/retry", save_retry_data, {"then": "retry"}, name="error-data-retry"),
     path(ERROR + "request/", error_view, {"tab": "request"}, name="error-request"),
     path(ERROR + "response/", error_view, {"tab": "response"}, name="error-response"),
     path(ERROR + "history/", error_view, {"tab": "history"}, name="error-history"),

@@ -57,6 +57,17 @@ def code_view(raw: bytes, *, field: str = "", most_lines: int = MOST_LINES) -> C
     return _shortened(lines, len(raw), "", most_lines)
 
 
+def laid_out(raw: bytes) -> str:
+    """A record as a text to edit: JSON with its lines indented and its numbers as they were written, else as it is."""
+    try:
+        value = json.loads(
+            raw.decode(), object_pairs_hook=Pairs, parse_float=Literal, parse_int=Literal, parse_constant=Literal
+        )
+        return "\n".join("".join(text for _, text in line.parts) for line in _lines_of(value, ""))
+    except (ValueError, RecursionError):
+        return raw.decode(errors="backslashreplace")
+
+
 def value_view(value: Any, *, most_lines: int = MOST_LINES) -> CodeView:
     """The lines of a stored JSON value, such as a captured request."""
     return code_view(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), most_lines=most_lines)

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from apps.console.access import get_flow, get_run, get_step
+from apps.console.access import get_error, get_flow, get_run, get_step
 from apps.console.selectors.flow_page import FlowHead, flow_head
+from apps.errors.models import Error
 from apps.flows.models import Step
 from apps.runs.models import Run
 
@@ -42,6 +43,15 @@ def step_of(request: HttpRequest, flow_id: int, step_id: int) -> Step:
         kept["step", step_id] = get_step(request, flow_id, step_id)
     step: Step = kept["step", step_id]
     return step
+
+
+def error_of(request: HttpRequest, error_id: int) -> Error:
+    """Raises Http404 for what this member does not see."""
+    kept = _kept(request)
+    if ("error", error_id) not in kept:
+        kept["error", error_id] = get_error(request, error_id)
+    error: Error = kept["error", error_id]
+    return error
 
 
 def keep_run(request: HttpRequest, run: Run) -> Run:

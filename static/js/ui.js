@@ -1,5 +1,6 @@
 // Small behaviour for every page: runs under `script-src 'self'`, without inline handlers and without eval.
 // Each page reads and acts without it; these modules only make it quicker.
+import { startEditor } from "./editor.js";
 import { startKeys } from "./keys.js";
 import { startMenus } from "./menus.js";
 import { startPanels } from "./panels.js";
@@ -13,3 +14,4 @@ startRows();
 startKeys({ t: toggleTheme, ...rowKeys });
 startPanels();
 startTimes();
+startEditor();

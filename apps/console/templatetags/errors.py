@@ -12,8 +12,9 @@ from django.utils.safestring import SafeString
 from apps.console.context import Preferences
 from apps.console.wording import countdown_text
 from apps.core.clock import wall_now
-from apps.errors.models import Error
+from apps.errors.models import Error, RetryItem
 from apps.errors.schedule import MOST_ATTEMPTS, OFFSETS_S
+from apps.errors.states import ItemState
 
 register = template.Library()
 ACT = re.compile(r"act-(\d+)(-undo)?", re.ASCII)
@@ -24,6 +25,21 @@ def act_of(message: Any) -> dict[str, Any] | None:
     """The act that a message tells of: its id, and whether it can be undone; None for any other message."""
     found = ACT.fullmatch(getattr(message, "extra_tags", None) or "")
     return {"id": int(found[1]), "can_be_undone": bool(found[2])} if found else None
+
+
+OUTCOME_WORDS = {
+    "retried": "Went through",
+    "retry_failed": "Failed again",
+    "succeeded": "Not sent",
+    "skipped": "Not sent",
+}
+STATE_WORDS = {ItemState.WAITING.value: "Waiting", ItemState.CANCELED.value: "Canceled before it was sent"}
+
+
+@register.filter
+def outcome_words(item: RetryItem) -> str:
+    """What came of one error in one retry: `Went through`, `Failed again`, `Not sent`, `Waiting`, `Canceled ...`."""
+    return OUTCOME_WORDS.get(item.outcome) or STATE_WORDS.get(item.state, item.get_state_display())
 
 
 @register.simple_tag(takes_context=True)

@@ -1,8 +1,7 @@
 """A flow's definition to read: its text at any revision, the list of revisions, and what changed between two."""
 
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from itertools import islice, zip_longest
+from itertools import zip_longest
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,21 +11,11 @@ from apps.console.access import member_page
 from apps.console.json_view import visible
 from apps.console.live import live_address
 from apps.console.loaded import head_of
+from apps.console.text_diff import MOST_COMPARED, DiffLine, diff_lines
 from apps.console.views.flows import flow_context
 from apps.flows.models import Flow, Revision
 
 MOST_REVISIONS = 100
-MOST_COMPARED = 4_000  # lines on both sides together: beyond that comparing takes too long for a page
-CONTEXT_LINES = 3
-
-
-@dataclass(frozen=True)
-class DiffLine:
-    """`sign` is "+", "-", " ", or "…" where equal lines are left out."""
-
-    sign: str
-    number: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -105,19 +94,3 @@ def diff_of(flow: Flow, pair: tuple[int, int]) -> Diff:
     if len(lines[0]) + len(lines[1]) > MOST_COMPARED:
         return Diff(older, newer, [], is_too_large=True)
     return Diff(older, newer, diff_lines(*lines))
-
-
-def diff_lines(before: list[str], after: list[str]) -> list[DiffLine]:
-    """The changed lines with three equal ones around each; empty when nothing differs."""
-    found: list[DiffLine] = []
-    for group in SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(CONTEXT_LINES):
-        found += [DiffLine("…", "", "")] if found else []
-        for tag, first, last, new_first, new_last in group:
-            if tag == "equal":
-                found += [DiffLine(" ", str(first + n + 1), text) for n, text in enumerate(before[first:last])]
-                continue
-            found += [DiffLine("-", str(first + n + 1), text) for n, text in enumerate(before[first:last])]
-            found += [
-                DiffLine("+", str(new_first + n + 1), text) for n, text in enumerate(islice(after, new_first, new_last))
-            ]
-    return found

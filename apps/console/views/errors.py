@@ -6,13 +6,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from apps.console.access import get_error, member_page, reach_of
+from apps.accounts.permissions import Act
+from apps.console.access import account_of, may_do, member_page, reach_of
 from apps.console.context import Crumb
+from apps.console.error_topics import error_topic
 from apps.console.flow_topics import step_topic
 from apps.console.live import live_address
-from apps.console.loaded import keep_step, step_of
+from apps.console.loaded import error_of, keep_step, step_of
 from apps.console.selectors.errors import ErrorDetail, ErrorPage, choices_of, errors_in
 from apps.console.selectors.flow_page import Node, nodes_of
+from apps.console.selectors.retries import Editor, possible_acts
 from apps.console.views.error_lists import list_context
 from apps.console.views.flows import flow_crumbs
 from apps.errors.models import Error
@@ -30,21 +33,58 @@ def step_errors(request: HttpRequest, flow_id: int, step_id: int, state: str) ->
 @member_page
 def error_view(request: HttpRequest, flow_id: int, step_id: int, error_id: int, tab: str) -> HttpResponse:
     """One error beside the list that it stands in; without a script this is the whole page."""
-    error = get_error(request, error_id)
+    error = error_of(request, error_id)
     if (error.flow_id, error.step_id) != (flow_id, step_id):
         return redirect("console:error", error.flow_id, error.step_id, error.pk)
+    context = error_context(request, error, tab)
+    if tab == "data":
+        context["editor"] = editor_of(request, context["detail"])
+    return render(request, "error/step.html", context)
+
+
+def error_context(request: HttpRequest, error: Error, tab: str) -> dict[str, Any]:
+    """An error in its drawer, beside the list that it stands in."""
     error.step.flow = error.flow
+    error.flow.account = account_of(request)
     state = "resolved" if error.state == ErrorState.RESOLVED else "open"
     context = step_context(request, error.step, state, error)
-    context |= {
+    close_url, beside_it = list_url(request, error.step, state), neighbours(context["page"], error)
+    integration = error.flow.integration_id
+    return context | {
         "error": error,
         "detail": ErrorDetail(error),
         "dtab": tab,
         "tabs": detail_tabs(request, error),
-        "close_url": list_url(request, error.step, state),
-        "neighbours": neighbours(context["page"], error),
+        "close_url": close_url,
+        "neighbours": beside_it,
+        "can": possible_acts(error, may_edit=may_do(request, Act.EDIT_RETRY_DATA, integration)),
+        "after_url": after_url(request, beside_it["next"] or beside_it["previous"], close_url),
+        "live_url": live_address(request, "shell", step_topic(error.step), error_topic(error)),
+        "live_every": 3 if error.retry_run_id is not None or error.next_attempt_at is not None else 10,
     }
-    return render(request, "error/step.html", context)
+
+
+def editor_of(request: HttpRequest, detail: ErrorDetail) -> Editor | None:
+    """The retry data in a field; None where there is no record."""
+    data = detail.retry_data
+    if data is None or data.record is None or data.purged_at is not None or detail.is_unit:
+        return None
+    numbers = [number_in(request, name) for name in ("from", "to")]
+    first, second = numbers
+    return Editor(data, (first, second) if first is not None and second is not None else None)
+
+
+def number_in(request: HttpRequest, name: str) -> int | None:
+    text = request.GET.get(f"version_{name}", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def after_url(request: HttpRequest, following: Error | None, close_url: str) -> str:
+    """Where a member goes on after this error is dealt with: the next one of the list, else the list."""
+    if following is None:
+        return close_url
+    query = f"?{request.GET.urlencode()}" if request.GET else ""
+    return reverse("console:error", args=[following.flow_id, following.step_id, following.pk]) + query
 
 
 def step_context(request: HttpRequest, step: Step, state: str, error: Error | None = None) -> dict[str, Any]:

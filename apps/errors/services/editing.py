@@ -68,6 +68,15 @@ def parse_record(text: str) -> dict[str, Any]:
     return record
 
 
+def is_same_record(data: RetryData, text: str) -> bool:
+    """Whether a text says what is stored already. Raises EditRefused for a text that is no record."""
+    record = parse_record(text)
+    try:
+        return orjson.dumps(orjson.loads(bytes(data.record or b""))) == orjson.dumps(record)
+    except orjson.JSONDecodeError:
+        return False
+
+
 def refuse_unless_editable(error: Error, data: RetryData, member: Member) -> None:
     """Raises EditRefused with the reason."""
     if not may(member, Act.EDIT_RETRY_DATA, integration_id=error.flow.integration_id):
