@@ -1,7 +1,7 @@
 """Which of the servers that tests use answer on loopback, and which tests need one.
 
-A newcomer's machine has neither PostgreSQL nor Redis: there the tests that need one are left out, and the report says
-so. In CI, and when DATABASE_URL names a PostgreSQL, nothing is left out: a server that is missing fails the tests.
+A newcomer's machine has no PostgreSQL, Redis or MariaDB: there the tests that need one are left out, and the report
+says so. In CI nothing is left out, nor where DATABASE_URL names a PostgreSQL, but for MariaDB: a missing server fails.
 """
 
 import os
@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-PORTS = {"postgresql": 5432, "redis": 6379}
+PORTS = {"postgresql": 5432, "redis": 6379, "mariadb": 3306}
 ADDRESS = "127.0.0.1"
 
 
@@ -30,6 +30,7 @@ def answers(service: str) -> bool:
 
 def missing() -> list[str]:
     """The services that tests may do without here, because they do not answer."""
-    if os.environ.get("CI") or os.environ.get("DATABASE_URL", "").startswith("postgres"):
+    if os.environ.get("CI"):
         return []
-    return [service for service in PORTS if not answers(service)]
+    is_whole = os.environ.get("DATABASE_URL", "").startswith("postgres")
+    return [service for service in PORTS if not (is_whole and service != "mariadb") and not answers(service)]

@@ -230,7 +230,8 @@ class SqlHarness(Harness):
         return self.place.config
 
     def broken_config(self) -> Record:
-        broken = {"host": "127.0.0.1", "port": 1} if self.place.is_postgresql else {"file": "no/such/folder/a.sqlite3"}
+        is_file = self.place.kind == "sqlite"
+        broken = {"file": "no/such/folder/a.sqlite3"} if is_file else {"host": "127.0.0.1", "port": 1}
         return {**self.config(), **broken, "password": CANARY}
 
     def hanging_config(self, port: int) -> Record:
@@ -257,7 +258,7 @@ class SqlHarness(Harness):
         return {"id": number, "name": None}
 
     def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
-        sign = "%s" if self.place.is_postgresql else "?"
+        sign = "?" if self.place.kind == "sqlite" else "%s"
         for at, record in enumerate(records):
             name = "CAST(x'ff' AS TEXT)" if at == spoiled_at else sign
             values = (record["id"],) if at == spoiled_at else (record["id"], record["name"])
@@ -460,7 +461,7 @@ def sql_variant(database: str, operation: str) -> Variant:
         for place in make_place(database, root):
             yield SqlHarness(place, operation)
 
-    own = {"postgresql": "silent", "sqlite": "spoiled"}[database]  # PostgreSQL itself refuses bytes that are no text
+    own = "spoiled" if database == "sqlite" else "silent"  # the others refuse bytes that are no text
     return Variant(opening, frozenset({"export", "import", "lookup", own}))
 
 
@@ -497,7 +498,7 @@ HARNESSES: dict[str, dict[str, Variant]] = {
     "file": {name: file_variant(name) for name in ("a.csv", "a.csv.gz", "a.json", "a.jsonl", "a.jsonl.gz", "a.xlsx")},
     "sql": {
         f"{database}-{operation}": sql_variant(database, operation)
-        for database in ("postgresql", "sqlite")
+        for database in ("postgresql", "sqlite", "mariadb")
         for operation in ("upsert", "insert")
     },
     "http": {

@@ -57,7 +57,7 @@ def test_an_export_goes_on_at_every_position_though_rows_shift(place: SqlPlace) 
 
 
 def test_keys_of_several_columns_and_of_text_go_on_exactly(place: SqlPlace) -> None:
-    place.execute("CREATE TABLE pairs (a text, b integer, PRIMARY KEY (a, b))")
+    place.execute("CREATE TABLE pairs (a varchar(20), b integer, PRIMARY KEY (a, b))")
     expected = sorted((a, b) for a in ("x", "y'z", "é") for b in (1, 2, 10))
     for a, b in expected:
         place.execute(f"INSERT INTO pairs VALUES ('{a.replace(chr(39), chr(39) * 2)}', {b})")
@@ -283,7 +283,7 @@ def test_sqlite_values_become_json_and_a_text_that_is_none_is_set_aside(sqlite_t
 
 
 def test_bytes_cannot_be_a_unique_column(place: SqlPlace) -> None:
-    kind, literal = ("bytea", "'\\x00ff'") if place.is_postgresql else ("blob", "x'00ff'")
+    kind, literal = ("bytea", "'\\x00ff'") if place.is_postgresql else ("varbinary(9)", "x'00ff'")
     place.execute(f"CREATE TABLE raw (k {kind} PRIMARY KEY)")
     place.execute(f"INSERT INTO raw VALUES ({literal})")
     with pytest.raises(ConnectorError, match="The column k holds bytes"):

@@ -23,7 +23,7 @@ BAD = {
     7: ({"species": None}, "missing", "species"),
     53: ({"speed": "very fast"}, "parse/value", "speed"),
     119: ({"cost": -1.5}, "value", None),
-    120: ({"species": "X" * 21}, "value", None),
+    120: ({"species": "X" * 21}, "value/too_large", None),
     340: ({"id": 5}, "duplicate", "id"),
     561: ({"colour": "red"}, "value", "colour"),
     602: ({"species": "Gu\x00ll"}, "value", "species"),
@@ -31,21 +31,24 @@ BAD = {
     888: ({"cost": float("nan")}, "value", "cost"),
     999: ({"speed": 2**80}, "value", "speed"),
 }
+WITH_NUL = 602
+"""MariaDB keeps a NUL as any other character."""
 
 
 def test_of_a_thousand_records_exactly_the_ten_bad_ones_fail_each_with_its_field(sql_target: SqlPlace) -> None:
     sql_target.make_strikes()
     bodies = [strike(number, **BAD[number][0]) if number in BAD else strike(number) for number in range(1000)]
     written = write(sql_target.connector(), bodies, **INSERT)
-    assert sorted(written.failures) == sorted(BAD)
-    for number, (_, expected, field) in BAD.items():
+    bad = {number: told for number, told in BAD.items() if not (sql_target.is_mariadb and number == WITH_NUL)}
+    assert sorted(written.failures) == sorted(bad)
+    for number, (_, expected, field) in bad.items():
         failure = written.failures[number]
         assert failure.classification in expected.split("/"), (number, failure)
         assert failure.source == "application"
         if field:
             assert failure.field == field, (number, failure)
     stored = {row[0] for row in sql_target.rows("SELECT id FROM strikes")}
-    assert stored == set(range(1000)) - set(BAD)
+    assert stored == set(range(1000)) - set(bad)
 
 
 def test_postgresql_gives_its_own_code_and_words(postgresql_target: SqlPlace) -> None:
@@ -202,7 +205,9 @@ def test_nested_values_go_into_json_columns_and_dates_into_date_columns(sql_targ
     if sql_target.is_postgresql:
         assert sql_target.rows("SELECT details, seen_on::text FROM strikes") == [(details, "2024-05-06")]
     else:
-        assert sql_target.rows("SELECT details, seen_on FROM strikes") == [('{"a":[1,{"b":null}]}', "2024-05-06")]
+        assert sql_target.rows("SELECT details, CAST(seen_on AS CHAR) FROM strikes") == [
+            ('{"a":[1,{"b":null}]}', "2024-05-06")
+        ]
 
 
 def test_a_nested_value_for_a_text_column_is_refused_in_words(postgresql_target: SqlPlace) -> None:
@@ -309,7 +314,8 @@ def test_a_stop_leaves_the_rest_for_later(sql_target: SqlPlace) -> None:
     connector = sql_target.connector()
     target = connector.open_import(SqlConnector.ImportOptions(**INSERT))
     connector.session().begin()
-    asked = iter([False, True, True, True])
+    calls = 10 if sql_target.is_mariadb else 1
+    asked = iter([False] * calls + [True] * 20)
     written = target.write(batch_of([strike(n) for n in range(2500)], stop=lambda: next(asked)))
     connector.session().commit()
     assert sorted(written.not_sent) == list(range(1000, 2500))

@@ -21,13 +21,14 @@ def queries(connector: SqlConnector) -> list[str]:
     """Every statement that the connector's own connection sends from now on."""
     link = connector._database.link  # type: ignore[attr-defined]
     sent: list[str] = []
-    execute = link.execute
+    way = "send" if hasattr(link, "send") else "execute"
+    execute = getattr(link, way)
 
     def noted(sql: str, *rest: object, **named: object) -> object:
         sent.append(sql)
         return execute(sql, *rest, **named)
 
-    link.execute = noted
+    setattr(link, way, noted)
     return sent
 
 

@@ -376,9 +376,9 @@ def test_a_refused_sign_in_is_an_outage_that_keeps_the_password_to_itself(
 def test_a_ping_says_what_it_tried_and_found(sql_target: SqlPlace) -> None:
     ping = sql_target.connector().ping()
     assert ping.is_ok
-    found = "PostgreSQL 1" if sql_target.is_postgresql else "SQLite 3"
+    found = {"postgresql": "PostgreSQL 1", "sqlite": "SQLite 3", "mariadb": "MariaDB 1"}[sql_target.kind]
     assert ping.found.startswith(found)
-    assert ping.tried.startswith("Signed in to" if sql_target.is_postgresql else "Opened the SQLite database")
+    assert ping.tried.startswith("Opened the SQLite database" if sql_target.kind == "sqlite" else "Signed in to")
 
 
 def test_no_connection_is_left_in_a_transaction_after_an_error(postgresql_target: SqlPlace) -> None:

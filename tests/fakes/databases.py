@@ -1,4 +1,4 @@
-"""Real databases for tests: a PostgreSQL schema or a SQLite file of their own, gone after the test."""
+"""Real databases for tests: a PostgreSQL schema, a MariaDB database or a SQLite file each, gone after the test."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pymysql
 import pytest
 
 from apps.connectors.base import Limits, Surroundings
@@ -16,13 +17,29 @@ from apps.connectors.sql import SqlConnector
 from apps.engine.ports import Batch, Record, Scope, SourcePage, Window, Written
 
 SERVER = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "dbname": "test"}
+MARIADB = {"host": "127.0.0.1", "port": 3306, "user": "root"}
 SCOPE = Scope(datetime(2026, 3, 1, 12, 0, tzinfo=UTC), settings={"country": "AT"})
 STRIKES = {
     "postgresql": """CREATE TABLE strikes (id integer PRIMARY KEY, species varchar(20) NOT NULL, speed integer,
         cost numeric(10, 2) CONSTRAINT cost_not_negative CHECK (cost >= 0), seen_on date, details jsonb)""",
     "sqlite": """CREATE TABLE strikes (id INTEGER PRIMARY KEY, species TEXT NOT NULL CHECK (length(species) <= 20),
         speed INTEGER, cost REAL CONSTRAINT cost_not_negative CHECK (cost >= 0), seen_on TEXT, details TEXT) STRICT""",
+    "mariadb": """CREATE TABLE strikes (id integer PRIMARY KEY, species varchar(20) NOT NULL, speed integer,
+        cost decimal(10, 2), seen_on date, details json, CONSTRAINT cost_not_negative CHECK (cost >= 0))""",
 }
+
+
+class MariaDbAdmin:
+    """A connection that is used as those of psycopg and sqlite3 are: the statement is run, its rows are asked for."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.close = connection.close
+
+    def execute(self, sql: str, values: Any = None) -> Any:
+        cursor = self.connection.cursor()
+        cursor.execute(sql, values)
+        return cursor
 
 
 @dataclass
@@ -40,10 +57,16 @@ class SqlPlace:
         return self.kind == "postgresql"
 
     @property
+    def is_mariadb(self) -> bool:
+        return self.kind == "mariadb"
+
+    @property
     def config(self) -> dict[str, Any]:
         if self.is_postgresql:
             server = {"host": "127.0.0.1", "name": "test", "user": "postgres", "search_path": self.schema}
             return {"database": "postgresql", **server}
+        if self.is_mariadb:
+            return {"database": "mariadb", **MARIADB, "name": self.schema}
         return {"database": "sqlite", "file": f"{self.schema}.sqlite3"}
 
     @property
@@ -60,6 +83,8 @@ class SqlPlace:
         if self.is_postgresql:
             options = f"-c search_path={self.schema}"
             return psycopg.connect(**SERVER, autocommit=True, options=options)
+        if self.is_mariadb:
+            return MariaDbAdmin(pymysql.connect(**MARIADB, database=self.schema, autocommit=True, charset="utf8mb4"))
         return sqlite3.connect(self.root / f"{self.schema}.sqlite3", isolation_level=None, timeout=5)
 
     @property
@@ -81,6 +106,9 @@ class SqlPlace:
         if self.is_postgresql:
             with psycopg.connect(**SERVER, autocommit=True) as admin:
                 admin.execute(f"CREATE SCHEMA {self.schema}")
+        elif self.is_mariadb:
+            with pymysql.connect(**MARIADB) as admin, admin.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {self.schema} CHARACTER SET utf8mb4")
         else:
             self.admin.execute("PRAGMA journal_mode=WAL")
 
@@ -93,6 +121,10 @@ class SqlPlace:
             with psycopg.connect(**SERVER, autocommit=True) as admin:
                 admin.execute("SET lock_timeout = '5s'")
                 admin.execute(f"DROP SCHEMA {self.schema} CASCADE")
+        if self.is_mariadb:
+            with pymysql.connect(**MARIADB) as admin, admin.cursor() as cursor:
+                cursor.execute("SET SESSION lock_wait_timeout = 5")
+                cursor.execute(f"DROP DATABASE {self.schema}")
 
 
 def batch_of(bodies: list[Record], **changes: Any) -> Batch:
@@ -136,7 +168,7 @@ def make_place(kind: str, root: Path) -> Iterator[SqlPlace]:
         place.remove()
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=["postgresql", "sqlite", "mariadb"])
 def sql_target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlPlace]:
     """The same test on both databases."""
     yield from make_place(request.param, tmp_path)
@@ -150,3 +182,8 @@ def postgresql_target(tmp_path: Path) -> Iterator[SqlPlace]:
 @pytest.fixture
 def sqlite_target(tmp_path: Path) -> Iterator[SqlPlace]:
     yield from make_place("sqlite", tmp_path)
+
+
+@pytest.fixture
+def mariadb_target(tmp_path: Path) -> Iterator[SqlPlace]:
+    yield from make_place("mariadb", tmp_path)

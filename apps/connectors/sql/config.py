@@ -1,7 +1,7 @@
 """What people fill in: the SQL connection and the options of its export, lookup and import steps."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -43,17 +43,33 @@ WritingStatement = Annotated[str, AfterValidator(check_statement)]
 Parameters = dict[Annotated[str, AfterValidator(check_parameter)], Expression]
 
 
-class SqlConfig(ConnectionConfig):
-    """A PostgreSQL server or a SQLite file."""
+USUAL_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
+LABELS = {
+    "postgresql": "PostgreSQL",
+    "mysql": "MySQL",
+    "mariadb": "MariaDB",
+    "mssql": "SQL Server",
+    "oracle": "Oracle",
+}
 
-    database: Literal["postgresql", "sqlite"] = Field(title="Database", description="Which kind of database this is.")
-    host: str = Field("", title="Host", description="PostgreSQL: name or address of the server.")
-    port: int = Field(5432, ge=1, le=65535, title="Port", description="PostgreSQL: the port it listens on.")
-    name: str = Field("", max_length=63, title="Database name", description="PostgreSQL: the database on the server.")
-    user: str = Field("", max_length=63, title="User", description="PostgreSQL: the role to sign in as.")
-    password: SecretStr | None = Field(None, title="Password", description="PostgreSQL: the role's password.")
+
+class SqlConfig(ConnectionConfig):
+    """A database server or a SQLite file."""
+
+    database: Literal["postgresql", "sqlite", "mysql", "mariadb", "mssql", "oracle"] = Field(
+        title="Database", description="Which kind of database this is."
+    )
+    host: str = Field("", title="Host", description="Name or address of the database server.")
+    port: int = Field(
+        0, ge=0, le=65535, title="Port", description="The port on which the server listens; 0: the usual one."
+    )
+    name: str = Field(
+        "", max_length=63, title="Database name", description="The database on the server, or the service."
+    )
+    user: str = Field("", max_length=63, title="User", description="The user or role to sign in as.")
+    password: SecretStr | None = Field(None, title="Password", description="The password of that user.")
     sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        "prefer", title="TLS", description="PostgreSQL: whether the connection is encrypted and the server verified."
+        "prefer", title="TLS", description="Whether the connection is encrypted and the server verified."
     )
     search_path: str = Field(
         "", max_length=255, title="Schema", description="PostgreSQL: schemas where tables are looked for, by commas."
@@ -75,6 +91,13 @@ class SqlConfig(ConnectionConfig):
         description="On: a commit is on disk when it is answered. Off: faster, a power cut may lose the last moment.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_port(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("port") in (None, 0, "0", ""):
+            return {**given, "port": USUAL_PORTS.get(str(given.get("database")), 0)}
+        return given
+
     @model_validator(mode="after")
     def _check_address(self) -> Self:
         if self.database == "sqlite":
@@ -83,7 +106,7 @@ class SqlConfig(ConnectionConfig):
             return self
         missing = [field for field in ("host", "name", "user") if not getattr(self, field)]
         if missing:
-            raise ValueError(f"A PostgreSQL connection needs {', '.join(missing)}.")
+            raise ValueError(f"A {LABELS[self.database]} connection needs {', '.join(missing)}.")
         if not HOST.fullmatch(self.host):
             raise ValueError(f"The host {self.host!r} is not one host name or address.")
         return self

@@ -1,9 +1,10 @@
-"""The SQL connector: PostgreSQL and SQLite, natively, behind one face."""
+"""The SQL connector: PostgreSQL and SQLite natively, other databases by their dialects, all behind one face."""
 
 from typing import Any, ClassVar
 
 from apps.connectors.base import ConnectionConfig, Connector, Options, Ping, Surroundings
-from apps.connectors.sql.config import ExportOptions, ImportOptions, LookupOptions, SqlConfig
+from apps.connectors.extras import load_extra
+from apps.connectors.sql.config import LABELS, ExportOptions, ImportOptions, LookupOptions, SqlConfig
 from apps.connectors.sql.export import SqlSource
 from apps.connectors.sql.face import Database
 from apps.connectors.sql.lookup import SqlLookup
@@ -12,7 +13,7 @@ from apps.connectors.sql.sqlite.database import SqliteDatabase
 from apps.connectors.sql.target import SqlTarget
 from apps.engine.ports import Lookup, Session, Source, Target, Window
 
-DATABASES: dict[str, type[PostgresqlDatabase] | type[SqliteDatabase]] = {
+NATIVE: dict[str, type[PostgresqlDatabase] | type[SqliteDatabase]] = {
     "postgresql": PostgresqlDatabase,
     "sqlite": SqliteDatabase,
 }
@@ -30,7 +31,7 @@ class SqlConnector(Connector):
 
     def __init__(self, config: SqlConfig, surroundings: Surroundings) -> None:
         super().__init__(config, surroundings)
-        self._database: Database = DATABASES[config.database](config, surroundings)
+        self._database: Database = opened_database(config, surroundings)
 
     def ping(self) -> Ping:
         return self._database.ping()
@@ -54,3 +55,17 @@ class SqlConnector(Connector):
 
     def close(self) -> None:
         self._database.close()
+
+
+def opened_database(config: SqlConfig, surroundings: Surroundings) -> Database:
+    """Raises ConnectorError where the library of a database is not installed; connects later."""
+    if config.database in NATIVE:
+        return NATIVE[config.database](config, surroundings)
+    module = load_extra(
+        "apps.connectors.sql.dialects.database",
+        library="sqlalchemy",
+        extra="databases",
+        what=f"A connection to {LABELS[config.database]}",
+    )
+    database: Database = module.DialectDatabase(config, surroundings)
+    return database

@@ -13,7 +13,7 @@ from typing import Any
 from apps.connectors.sql.config import ExportOptions
 from apps.connectors.sql.face import BadText, Database, Reader, Rows
 from apps.connectors.sql.inputs import InputError, Inputs
-from apps.connectors.sql.statements import Statement, fragment, parse_query, quote_name, quote_names
+from apps.connectors.sql.statements import Statement, fragment, parse_query
 from apps.connectors.sql.watermark import NAME, Progress, comparable, row_hash, step_back, written_like
 from apps.engine.expressions import Scope
 from apps.engine.ports import (
@@ -43,6 +43,7 @@ class SqlSource:
         self.progress = Progress(options.overlap, window.checkpoint) if options.watermark else None
         self._reader: Reader | None = None
         self._database = database
+        self.wording = database.wording
         self._rows = 0
 
     def pages(self) -> Iterator[SourcePage]:
@@ -93,7 +94,7 @@ class SqlSource:
         bounds = {LOWER: self._lower(values, column), UPPER: self._moment(values, column, self.window.end)}
         values.update({name: value for name, value in bounds.items() if value is not None})
         signs = {LOWER: ">=", UPPER: "<"}
-        return [f"{quote_name(column)} {signs[name]} :{name}" for name in bounds if name in values]
+        return [f"{self.wording.name(column)} {signs[name]} :{name}" for name in bounds if name in values]
 
     def _lower(self, values: Record, column: str) -> Any:
         checkpoint = self.window.checkpoint
@@ -113,22 +114,22 @@ class SqlSource:
         return written_like(moment, sample) if is_time else None
 
     def _sample(self, values: Record, column: str) -> Any:
-        name = quote_name(column)
-        rows = self.reader.rows(self._wrapped(name, [f"{name} IS NOT NULL"], "LIMIT 1"), values)
+        name = self.wording.name(column)
+        rows = self.reader.rows(self._wrapped(name, [f"{name} IS NOT NULL"], self.wording.first(1)), values)
         return rows.values[0][0] if rows.values else None
 
     def _wrapped(self, picks: str, conditions: list[str], tail: str) -> Statement:
         """The author's query as a table, with our conditions (whose parameters are ours) around it."""
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return self.query.within(f"SELECT {picks} FROM (", fragment(f"\n) AS fm_q{where} {tail}"))  # noqa: S608
+        return self.query.within(f"SELECT {picks} FROM (", fragment(f"\n) fm_q{where} {tail}"))  # noqa: S608
 
     def _check_not_empty(self, values: Record) -> None:
         """A row without a value in an ordering column would never be found again: better say so than lose it."""
         if not self.order or self.window.position is not None:
             return
-        empty = " OR ".join(f"{quote_name(name)} IS NULL" for name in self.order)
+        empty = " OR ".join(f"{self.wording.name(name)} IS NULL" for name in self.order)
         own = {name: value for name, value in values.items() if name in self.query.names}
-        found = self.reader.rows(self._wrapped("*", [f"({empty})"], "LIMIT 1"), own)
+        found = self.reader.rows(self._wrapped("*", [f"({empty})"], self.wording.first(1)), own)
         for name in self.order:
             self._place(found, name)  # SQLite takes a quoted name that it doesn't know for a text
         if found.values:
@@ -158,12 +159,11 @@ class SqlSource:
                 return
 
     def _page_after(self, last: list[Any] | None, values: Record, conditions: list[str], size: int) -> Rows:
-        columns = quote_names(self.order)
-        tail = f"ORDER BY {columns} LIMIT {size + 1}"
+        tail = self.wording.first(size + 1, f"ORDER BY {self.wording.names(self.order)}")
         if last is None:
             return self.reader.rows(self._wrapped("*", conditions, tail), values)
         names = [f"fm_key_{n}" for n in range(len(self.order))]
-        after = f"({columns}) > ({', '.join(f':{name}' for name in names)})"
+        after = self.wording.after(self.order, [f":{name}" for name in names])
         bound = {name: value for name, value in values.items() if name != LOWER}
         kept = [text for text in conditions if LOWER not in text]
         return self.reader.rows(
@@ -194,7 +194,7 @@ class SqlSource:
 
     # --- one cursor --------------------------------------------------------------------------------------------------
     def _stream(self, values: Record, conditions: list[str]) -> Iterator[SourcePage]:
-        tail = f"ORDER BY {quote_names(self.order)}" if self.order else ""
+        tail = f"ORDER BY {self.wording.names(self.order)}" if self.order else ""
         statement = self._wrapped("*", conditions, tail) if conditions or tail else self.query
         held: Rows | None = None
         for rows in self.reader.stream(statement, values, self.window.page_size):

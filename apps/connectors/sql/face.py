@@ -1,4 +1,4 @@
-"""The face that PostgreSQL and SQLite share: what the connector's export, lookup and import ask of a database."""
+"""The face that all databases share: what the connector's export, lookup and import ask of a database."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from apps.connectors.base import Ping
-from apps.connectors.sql.statements import Statement
+from apps.connectors.sql.statements import STANDARD, Statement, Wording
 from apps.engine.ports import Batch, Classification, ConnectorError, ErrorSource, Failure, Record, Session
 
 LEDGER_TABLE = "flowmend_ledger"
@@ -101,6 +101,8 @@ class Reader(Protocol):
 
 class Database(ABC):
     """One database behind the connector, with at most one open transaction. Raises ConnectorError and Outage."""
+
+    wording: Wording = STANDARD
 
     @abstractmethod
     def ping(self) -> Ping: ...

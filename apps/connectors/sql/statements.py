@@ -169,6 +169,31 @@ def fragment(text: str) -> Statement:
     return Statement(tuple(scan.pieces), tuple(scan.names))
 
 
+class Wording:
+    """How a database wants names quoted and pages asked for: this one fits PostgreSQL and SQLite."""
+
+    def name(self, name: str) -> str:
+        return quote_name(name)
+
+    def names(self, names: "tuple[str, ...] | list[str]") -> str:
+        return ", ".join(map(self.name, names))
+
+    def table(self, name: str) -> str:
+        """`schema.table` or `table`, each part quoted."""
+        return ".".join(self.name(part) for part in name.split(".", 1))
+
+    def first(self, count: int, order: str = "") -> str:
+        """The end of a query that wants the first rows in an order (`ORDER BY …`)."""
+        return f"{order} LIMIT {count}"
+
+    def after(self, columns: "tuple[str, ...]", marks: "list[str]") -> str:
+        """The condition on rows that come after the one with these values."""
+        return f"({self.names(columns)}) > ({', '.join(marks)})"
+
+
+STANDARD = Wording()
+
+
 def quote_name(name: str) -> str:
     """A name as an SQL identifier, whatever it contains."""
     return '"' + name.replace('"', '""') + '"'

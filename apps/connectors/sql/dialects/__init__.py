@@ -1,0 +1,1 @@
+"""Databases that are reached through SQLAlchemy's dialects: MySQL, MariaDB, SQL Server, Oracle."""
