@@ -40,7 +40,8 @@ def insert_rows(model: Model, fields: Sequence[str], rows: Iterable[Row]) -> Non
     columns = ", ".join(_columns(model, fields))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {_table(model)} ({columns}) FROM STDIN") as copy:
+            # the driver's own errors, as Django's: a deadlock here has to be known as one
+            with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row([_plain(value) for value in row])
         else:

@@ -18,7 +18,7 @@ from apps.errors.handover import inherit_notes, move_notes
 from apps.errors.models import Cause, Error, StepState
 from apps.errors.retried import Retried, ended_retries, leave_old_causes, write_retried
 from apps.errors.schedule import next_attempt
-from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs
+from apps.errors.services.counting import count_resolved, lock_flow_states, lock_states, shift_open, shift_step_runs
 from apps.errors.states import ErrorState, ErrorUnit, Reason
 from apps.errors.writing import write_new, write_resolved, write_states
 
@@ -27,10 +27,11 @@ __all__ = ["Book", "Booked", "book_page", "book_unit", "resolve_windows"]
 
 def book_page(book: Book, result: PageResult) -> Booked:
     """Write the errors of a delivered page and resolve those that its passes resolve."""
+    states = _lock_states(book)
     retried = ended_retries(book.account, book.run, book.steps, result, is_auto=book.is_auto_retry)
     again = {r.id for r in retried if r.is_again}
     new = [new_error(book, entry) for entry in result.failures() if entry.item.error not in again]
-    return _book(book, new, result, retried)
+    return _book(book, new, result, retried, states)
 
 
 def book_unit(book: Book, failure: Failure, *, unit: str, node: int, window: Mapping[str, Any]) -> Booked:
@@ -38,11 +39,13 @@ def book_unit(book: Book, failure: Failure, *, unit: str, node: int, window: Map
     entry = FailedRecord(Item(0, {}), node, failure, node, {})
     error = new_error(book, entry, unit=unit)
     error.window = window
-    return _book(book, [error], PageResult(), [])
+    return _book(book, [error], PageResult(), [], _lock_states(book))
 
 
-def _book(book: Book, new: list[NewError], result: PageResult, retried: list[Retried]) -> Booked:
-    states = _lock_states(book)
+def _book(
+    book: Book, new: list[NewError], result: PageResult, retried: list[Retried], states: list[StepState]
+) -> Booked:
+    states = _with_states(book, new, states)
     watched = watched_errors(book, result) if any(state.watched_keys for state in states) else []
     if watched and book.is_auto_resolving:
         judge(book, result, watched)
@@ -60,7 +63,20 @@ def _book(book: Book, new: list[NewError], result: PageResult, retried: list[Ret
 
 
 def _lock_states(book: Book) -> list[StepState]:
-    return list(StepState.objects.of(book.account).select_for_update().filter(flow_id=book.flow).order_by("pk"))
+    return lock_flow_states(book.account, book.flow)
+
+
+def _with_states(book: Book, new: list[NewError], states: list[StepState]) -> list[StepState]:
+    """Begin the states that the first errors of a flow need: without a row to lock, two commits would not wait."""
+    missing = {book.steps[error.node] for error in new} - {state.pk for state in states}
+    if not missing:
+        return states
+    rows = [
+        StepState(account_id=book.account, flow_id=book.flow, integration_id=book.integration, step_id=step)
+        for step in sorted(missing)
+    ]
+    StepState.objects.of(book.account).bulk_create(rows, ignore_conflicts=True)
+    return _lock_states(book)
 
 
 def _write_retries(book: Book, retried: list[Retried], new: list[NewError], booked: Booked) -> None:

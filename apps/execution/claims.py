@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q
 from django.db.models.functions import Coalesce
 
 from apps.core.clock import database_now
+from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
 from apps.runs.models import Page, Run
 from apps.runs.services import count_started
@@ -43,36 +44,36 @@ def worker_name() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{threading.get_ident() % 100000}"
 
 
+@repeated
 def claim_run(run_id: int) -> Claim | None:
     """Take a run that is queued and due, or whose lease has run out. None: somebody else's, ended, or not due."""
     owner = worker_name()
-    with transaction.atomic():
-        run = Run.unscoped.filter(pk=run_id).select_related("flow").first()
-        if run is None or run.is_ended:
-            return None
-        if run.status == RunStatus.QUEUED and not may_begin(run):
-            return None
-        free = Q(status=RunStatus.QUEUED) | (Q(status=RunStatus.RUNNING) & lease_is_free())
-        taken = Run.unscoped.filter(due() & free, pk=run_id, fence=run.fence).update(
-            status=RunStatus.RUNNING,
-            lease_owner=owner,
-            lease_until=database_now(seconds=settings.LEASE_SECONDS),
-            fence=F("fence") + 1,
-            not_before=None,
-            wait_reason="",
-            started_at=Coalesce("started_at", database_now()),
-            change_no=F("change_no") + 1,
-        )
-        if not taken:
-            return None
-        if run.status == RunStatus.QUEUED:
-            begin(run)
+    run = Run.unscoped.filter(pk=run_id).select_related("flow").first()
+    if run is None or run.is_ended:
+        return None
+    if run.status == RunStatus.QUEUED and not may_begin(run):
+        return None
+    free = Q(status=RunStatus.QUEUED) | (Q(status=RunStatus.RUNNING) & lease_is_free())
+    taken = Run.unscoped.filter(due() & free, pk=run_id, fence=run.fence).update(
+        status=RunStatus.RUNNING,
+        lease_owner=owner,
+        lease_until=database_now(seconds=settings.LEASE_SECONDS),
+        fence=F("fence") + 1,
+        not_before=None,
+        wait_reason="",
+        started_at=Coalesce("started_at", database_now()),
+        change_no=F("change_no") + 1,
+    )
+    if not taken:
+        return None
+    if run.status == RunStatus.QUEUED:
+        begin(run)
     return Claim(run_id, owner, run.fence + 1)
 
 
 def may_begin(run: Run) -> bool:
     """Whether the flow's overlap policy lets a queued run begin; checked under the flow's row lock."""
-    flow = Flow.unscoped.select_for_update().get(pk=run.flow_id)
+    flow = Flow.unscoped.select_for_update(no_key=True).get(pk=run.flow_id)
     if flow.overlap == Overlap.ALLOW or run.kind != RunKind.FLOW:
         return True
     ahead = Run.unscoped.filter(flow_id=flow.pk, kind=RunKind.FLOW).exclude(pk=run.pk)
@@ -101,6 +102,7 @@ def take_pass_number(run: Run) -> None:
     Run.unscoped.filter(pk=run.pk).update(pass_no=pass_no)
 
 
+@repeated
 def release_run(claim: Claim, *, wait_s: float | None = None, reason: str = "") -> bool:
     """Give a run back that goes on later: at once, or after `wait_s` seconds. False: it was not ours any more."""
     return bool(
@@ -116,9 +118,11 @@ def release_run(claim: Claim, *, wait_s: float | None = None, reason: str = "") 
 
 
 def claim_page(page: Page, claim: Claim) -> Page | None:
-    """Take a stored page of a run that we own; counts the delivery. None: it is not due yet."""
+    """Take a stored page of a run that we own; counts the delivery. None: not due yet, or the run is not ours."""
+    ours = Run.unscoped.filter(pk=claim.run_id, fence=claim.fence, status=RunStatus.RUNNING)
     waiting = Q(state__in=[PageState.FETCHED, PageState.PARKED]) & due()
-    taken = Page.unscoped.filter(waiting | Q(state=PageState.DELIVERING), pk=page.pk, fence=page.fence).update(
+    open_pages = Page.unscoped.filter(waiting | Q(state=PageState.DELIVERING), Exists(ours))
+    taken = open_pages.filter(pk=page.pk, fence=page.fence).update(
         state=PageState.DELIVERING,
         lease_owner=claim.owner,
         lease_until=database_now(seconds=settings.LEASE_SECONDS),

@@ -9,11 +9,11 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F, Max
 
 from apps.core.bulk import insert_rows
 from apps.core.clock import database_now, read_now
+from apps.core.transactions import repeated
 from apps.engine.loop import Fetched, Paused
 from apps.engine.plan import Node, Plan
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
@@ -21,6 +21,7 @@ from apps.engine.records import Item, Page, pack, unpack
 from apps.engine.result import PageResult
 from apps.errors.booking import Book, book_page, book_unit, resolve_windows
 from apps.errors.services import end_unit_retry, release_waiting
+from apps.errors.services.counting import lock_flow_states
 from apps.errors.states import ErrorUnit
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
@@ -28,7 +29,7 @@ from apps.flows.models import Flow, Step
 from apps.flows.services import note_outage, note_success, offline_among
 from apps.runs.models import Intent, IntentState, LogLevel, Run
 from apps.runs.models import Page as PageRow
-from apps.runs.services import RunRefused, end_run, outcome_of, start_run
+from apps.runs.services import RunRefused, drop_pages, end_run, is_in_delivery, outcome_of, start_run, wake
 from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 OFFLINE_WAIT_S = 3600.0
@@ -37,6 +38,10 @@ SOURCE_WAITS_S = (5, 10, 20, 40, 60)
 """How long a run waits each time its export cannot be reached, before its window fails."""
 DEADLY_DELIVERIES = 3
 """After that many deliveries without a commit a page is halved, down to the record that kills its worker."""
+HOPELESS_DELIVERIES = 6
+"""After that many a single record, though it was refused, keeps the run from going on: then the run fails."""
+LEFT_PAGE_WAIT_S = 5.0
+"""Before a page that could not be booked is delivered again."""
 
 
 class Fenced(Exception):  # noqa: N818 (an answer: this worker lost its lease)
@@ -83,7 +88,7 @@ class RunJournal:
         row = claim_page(stored, self.claim)
         if row is None:
             self._wait_for_page(stored)
-        assert row is not None
+            raise Paused
         if row.deliveries > DEADLY_DELIVERIES:
             return self._halve(row)
         return self._opened(row)
@@ -94,16 +99,13 @@ class RunJournal:
         self.rows[row.seq, row.part] = row
         return Page(row.seq, row.part, row.now_at, items, malformed, cut_from=cut_from(row))
 
+    @repeated
     def _wait_for_page(self, row: PageRow) -> None:
         """The page is parked for later: put the run aside until then."""
-        assert row.not_before is not None
-        with transaction.atomic():
-            run = self._locked_run()
-            if self._cancel_if_asked(run):
-                raise Paused
-            wait_s = max(0.0, (row.not_before - read_now()).total_seconds())
+        run = self._locked_run()
+        if not self._cancel_if_asked(run):
+            wait_s = max(0.0, (row.not_before - read_now()).total_seconds()) if row.not_before else 0.0
             self._put_aside(wait_s, run.wait_reason or f"page {row.seq} waits for its next attempt")
-        raise Paused
 
     def _put_aside(self, wait_s: float, reason: str) -> None:
         Run.unscoped.filter(pk=self.run.pk).update(
@@ -123,13 +125,18 @@ class RunJournal:
             page = self._opened(row)
             page.is_deadly = True
             return page
-        with transaction.atomic():
-            self._locked_run()
-            self._rename(row)
-            row.payload, row.records, row.deliveries = pack(items[:middle], malformed), middle + len(malformed), 1
-            row.save(update_fields=["part", "source_ref", "payload", "records", "deliveries"])
-            self._part_row(row, pack(items[middle:], []), len(items) - middle).save(force_insert=True)
+        halves = pack(items[:middle], malformed), pack(items[middle:], [])
+        self._store_halves(row, halves, middle + len(malformed), len(items) - middle)
         return self._opened(row)
+
+    @repeated
+    def _store_halves(self, row: PageRow, halves: tuple[bytes, bytes], first: int, second: int) -> None:
+        self._locked_run()
+        row.refresh_from_db()
+        self._rename(row)
+        row.payload, row.records, row.deliveries = halves[0], first, 1
+        row.save(update_fields=["part", "source_ref", "payload", "records", "deliveries"])
+        self._part_row(row, halves[1], second).save(force_insert=True)
 
     def _rename(self, row: PageRow) -> None:
         """Both halves get names of their own: the old one may stand in the target's ledger for all of the records."""
@@ -153,49 +160,53 @@ class RunJournal:
             fence=int(claim),
             deliveries=int(claim),
         )
-        with transaction.atomic():
-            position: dict[str, Any] = {
-                "seq": self.next_seq + 1,
-                "ordinal": self.next_ordinal + fetched.records,
-                "source": fetched.position,
-            }
-            stored = self._mine().update(position=position, pages_fetched=F("pages_fetched") + 1, deliveries=0)
-            if not stored:
-                raise Fenced
-            row.save(force_insert=True)
+        position = {
+            "seq": self.next_seq + 1,
+            "ordinal": self.next_ordinal + fetched.records,
+            "source": fetched.position,
+        }
+        self._store(row, position)
         self.next_seq, self.next_ordinal = position["seq"], position["ordinal"]
-        self.rows[row.seq, row.part] = row
+        if claim:
+            self.rows[row.seq, row.part] = row
         return Page(row.seq, 0, fetched.now, fetched.items, fetched.malformed)
 
+    @repeated
+    def _store(self, row: PageRow, position: dict[str, Any]) -> None:
+        stored = self._mine().update(position=position, pages_fetched=F("pages_fetched") + 1, deliveries=0)
+        if not stored:
+            raise Fenced
+        row.pk = None  # a number that was given to it in a transaction that was undone is not taken again
+        row.save(force_insert=True)
+
+    @repeated
     def announce(self, page: Page, node: Node, items: list[Item]) -> set[int]:
         """Write down what is about to be sent where a repeat cannot be recognised; see `apps.engine.walk.Announce`."""
         self.has_unsafe_sends = True
         row, step = self.rows[page.seq, page.part], self.step_ids[node.index]
-        with transaction.atomic():
-            if not self._mine().exists():
-                raise Fenced
-            earlier = Intent.objects.of(self.run.account_id).filter(page_id=row.pk, step_id=step)
-            known = set(earlier.values_list("ordinal", flat=True))
-            fresh = [item for item in items if item.ordinal not in known]
-            insert_rows(
-                Intent,
-                ["account", "page", "step", "ordinal", "generation", "state"],
-                [(self.run.account_id, row.pk, step, i.ordinal, i.generation, IntentState.SENDING) for i in fresh],
-            )
+        self._locked_run()  # whoever takes the run over comes before this, or sees it
+        earlier = Intent.objects.of(self.run.account_id).filter(page_id=row.pk, step_id=step)
+        known = set(earlier.values_list("ordinal", flat=True))
+        fresh = [item for item in items if item.ordinal not in known]
+        insert_rows(
+            Intent,
+            ["account", "page", "step", "ordinal", "generation", "state"],
+            [(self.run.account_id, row.pk, step, i.ordinal, i.generation, IntentState.SENDING) for i in fresh],
+        )
         return known
 
+    @repeated
     def restart_export(self) -> None:
         """Forget the pages of an export that cannot resume and was cut while they were stored."""
-        with transaction.atomic():
-            self._locked_run()
-            PageRow.unscoped.filter(run_id=self.run.pk).delete()
-            self._mine().update(position=None, pages_fetched=0)
+        self._locked_run()
+        PageRow.unscoped.filter(run_id=self.run.pk).delete()
+        self._mine().update(position=None, pages_fetched=0)
         self.next_seq = self.next_ordinal = 0
 
+    @repeated
     def end_export(self) -> None:
-        with transaction.atomic():
-            if not self._mine().update(done_exporting=True):
-                raise Fenced
+        if not self._mine().update(done_exporting=True):
+            raise Fenced
         self.is_exported = True
 
     # --- the page commit -------------------------------------------------------------------------------------------
@@ -204,20 +215,37 @@ class RunJournal:
 
         Returns whether the run goes on at once. Raises Fenced if the page or the run is not ours any more.
         """
-        row = self.rows.pop((page.seq, page.part))
-        with transaction.atomic():
-            self._settle_page(row, len(result.failures()))
-            if self.has_unsafe_sends:
-                Intent.objects.of(self.run.account_id).filter(page_id=row.pk).delete()
-            run = self._locked_run()
-            book = self._book(run, page.seq)
-            booked = book_page(book, result)
-            is_through = self._store_rest(row, result)
-            count_page(book, self.plan, result, booked, is_through=is_through)
-            log_lines(book, self.plan, page, result)
-            if is_through:
-                self._move_checkpoint(row)
-            return self._go_on(run, book, result)
+        goes_on = self._commit(self.rows[page.seq, page.part], page, result)
+        del self.rows[page.seq, page.part]
+        return goes_on
+
+    @repeated
+    def _commit(self, row: PageRow, page: Page, result: PageResult) -> bool:
+        run = self._locked_run()
+        self._settle_page(row, len(result.failures()))
+        if self.has_unsafe_sends:
+            Intent.objects.of(self.run.account_id).filter(page_id=row.pk).delete()
+        book = self._book(run, page.seq)
+        booked = book_page(book, result)
+        is_through = self._store_rest(row, result)
+        count_page(book, self.plan, result, booked, is_through=is_through)
+        log_lines(book, self.plan, page, result)
+        if is_through:
+            self._move_checkpoint(row)
+        return self._go_on(run, book, result)
+
+    @repeated
+    def leave_page(self, reason: str) -> bool:
+        """Leave the page in hand, which could not be booked, for another delivery; it may stand in the target.
+
+        After enough of them it is halved, down to the record to blame. False: no page is in hand, or all was tried.
+        """
+        row = next(iter(self.rows.values()), None)
+        if row is None or row.deliveries > HOPELESS_DELIVERIES:
+            return False
+        self._locked_run()
+        self._put_aside(LEFT_PAGE_WAIT_S, reason)
+        return True
 
     def _settle_page(self, row: PageRow, error_rows: int) -> None:
         """Compare-and-swap on (fence, delivering): a page is booked once."""
@@ -286,7 +314,8 @@ class RunJournal:
     def _cancel_if_asked(self, run: Run) -> bool:
         if run.cancel_requested_at is None:
             return False
-        self._drop_pages()
+        lock_flow_states(run.account_id, run.flow_id)
+        drop_pages(self.run)
         end_run(run, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
         self._release_retried(run)
         return True
@@ -301,13 +330,15 @@ class RunJournal:
         A retry of records has no window: what was not sent returns to the state it had.
         """
         if self.retries is Retries.RECORDS:
-            self._drop_pages()
+            lock_flow_states(run.account_id, run.flow_id)
+            drop_pages(self.run)
             log_run(run, failure.message, level=LogLevel.ERROR)
             end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED)
             self._release_retried(run)
             return
+        lock_flow_states(run.account_id, run.flow_id)
         window = {"position": self._delivered_position(), "from": _iso(run.window_from), "to": _iso(run.window_to)}
-        self._drop_pages()
+        drop_pages(self.run)
         booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window)
         count_page(book, self.plan, PageResult(), booked, is_through=False)
         run.refresh_from_db(fields=["status"])
@@ -323,53 +354,57 @@ class RunJournal:
         last = (done if waiting is None else done.filter(seq__lt=waiting)).order_by("-seq").first()
         return last.position_after if last else None
 
-    def _drop_pages(self) -> None:
-        """Pages that will not be delivered; the checkpoint has not passed them, so the next run exports them again."""
-        PageRow.unscoped.filter(run_id=self.run.pk).exclude(state=PageState.DONE).delete()
-
     # --- ends ------------------------------------------------------------------------------------------------------
+    @repeated
     def fail_export(self, error: ConnectorError) -> None:
-        with transaction.atomic():
-            run = self._locked_run()
-            if not self._cancel_if_asked(run):
-                self._fail_rest(run, self._book(run, None), error.failure())
+        run = self._locked_run()
+        if not self._cancel_if_asked(run):
+            self._fail_rest(run, self._book(run, None), error.failure())
 
+    @repeated
     def wait_for_source(self, outage: Outage) -> None:
         """Put the run aside; after the last wait the window fails with what the outage said."""
-        with transaction.atomic():
-            run = self._locked_run()
-            if self._cancel_if_asked(run):
-                return
-            if run.deliveries >= len(SOURCE_WAITS_S):
-                self._fail_rest(run, self._book(run, None), outage.failure())
-                return
-            wait_s = max(SOURCE_WAITS_S[run.deliveries], outage.retry_after_s or 0)
-            self._mine().update(deliveries=F("deliveries") + 1)
-            self._put_aside(wait_s, f"waiting: connection {self.plan.export.connection}: {outage.message}")
-            self._note_outage(self.plan.export.connection, outage.message)
+        run = self._locked_run()
+        if self._cancel_if_asked(run):
+            return
+        if run.deliveries >= len(SOURCE_WAITS_S):
+            self._fail_rest(run, self._book(run, None), outage.failure())
+            return
+        wait_s = max(SOURCE_WAITS_S[run.deliveries], outage.retry_after_s or 0)
+        self._mine().update(deliveries=F("deliveries") + 1)
+        self._put_aside(wait_s, f"waiting: connection {self.plan.export.connection}: {outage.message}")
+        self._note_outage(self.plan.export.connection, outage.message)
 
     def finish(self) -> None:
         """End the run: check its balance sheet, move a checkpoint that only moves at the end, start what follows."""
         self.before_end()
-        with transaction.atomic():
-            run = self._locked_run()
-            if self._cancel_if_asked(run):
-                return
-            if not self.exports_in_order and self.retries is Retries.NOTHING:
-                last = PageRow.unscoped.filter(run_id=run.pk).order_by("-seq").first()
-                if last is not None and last.checkpoint_after is not None:
-                    move_checkpoint(run, self.step_ids[0], last.checkpoint_after)
-            difference = unbalanced(run)
-            if difference:
-                failure = Failure(ErrorSource.INTERNAL, "books_differ", difference)
-                book = self._book(run, None)
-                booked = book_unit(book, failure, unit=ErrorUnit.RUN, node=0, window={})
-                count_page(book, self.plan, PageResult(), booked, is_through=False)
-                run.refresh_from_db()
-            end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
-            names = [node.connection for node in self.plan.nodes if node.connection]
-            note_success(account_id=run.account_id, environment=run.environment, names=names)
-            self._end_well(run)
+        self._finish()
+
+    @repeated
+    def _finish(self) -> None:
+        run = self._locked_run()
+        if self._cancel_if_asked(run):
+            return
+        lock_flow_states(run.account_id, run.flow_id)
+        self._move_last_checkpoint(run)
+        difference = unbalanced(run)
+        if difference:
+            failure = Failure(ErrorSource.INTERNAL, "books_differ", difference)
+            book = self._book(run, None)
+            booked = book_unit(book, failure, unit=ErrorUnit.RUN, node=0, window={})
+            count_page(book, self.plan, PageResult(), booked, is_through=False)
+            run.refresh_from_db()
+        end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
+        names = [node.connection for node in self.plan.nodes if node.connection]
+        note_success(account_id=run.account_id, environment=run.environment, names=names)
+        self._end_well(run)
+
+    def _move_last_checkpoint(self, run: Run) -> None:
+        if self.exports_in_order or self.retries is not Retries.NOTHING:
+            return
+        last = PageRow.unscoped.filter(run_id=run.pk).order_by("-seq").first()
+        if last is not None and last.checkpoint_after is not None:
+            move_checkpoint(run, self.step_ids[0], last.checkpoint_after)
 
     def _end_well(self, run: Run) -> None:
         """What follows from a run that went through to its end."""
@@ -379,10 +414,14 @@ class RunJournal:
             resolve_windows(self._book(run, None), has_own_window=bool(run.window_from or run.window_to))
             start_followers(run)
 
+    @repeated
     def cancel(self) -> bool:
-        """Cancel the run if that was asked for; True if it is canceled now."""
-        with transaction.atomic():
-            return self._cancel_if_asked(self._locked_run())
+        """Cancel the run if that was asked for; True if it is canceled now.
+
+        A page that may stand in the target is delivered and booked first: its commit ends the run.
+        """
+        run = self._locked_run()
+        return not is_in_delivery(run) and self._cancel_if_asked(run)
 
     def wait_for_connection(self) -> bool:
         """Put the run aside if a connection that it needs is offline; uses no attempt. True: it waits."""
@@ -393,10 +432,15 @@ class RunJournal:
             return False
         since = f"{away.offline_since:%d %b %H:%M:%S} UTC" if away.offline_since else ""
         reason = f"waiting: connection {away.name}: offline since {since}: {away.last_error}"
-        with transaction.atomic():
-            self._locked_run()
-            self._put_aside(OFFLINE_WAIT_S, reason)
+        self._wait_for_connection(reason)
+        if offline_among(account_id=run.account_id, environment=run.environment, names=names) is None:
+            wake(run)  # it came back meanwhile, and whoever brought it back did not see this run wait
         return True
+
+    @repeated
+    def _wait_for_connection(self, reason: str) -> None:
+        if not self._cancel_if_asked(self._locked_run()):
+            self._put_aside(OFFLINE_WAIT_S, reason)
 
     def _note_outage(self, connection: str, message: str) -> None:
         run = self.run

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
 from apps.core.clock import read_now
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 AnyReader = ReadAhead | ReadInPlace | RetryReader
 LONGEST_SLICE_S = 600.0
+FAILED_DATABASE_WAIT_S = 2.0
 
 
 def work_slice(run_id: int) -> bool:
@@ -44,12 +46,16 @@ def work_slice(run_id: int) -> bool:
     claim = claim_run(run_id)
     if claim is None:
         return False
-    with heartbeat(claim) as beat:
-        try:
+    try:
+        with heartbeat(claim) as beat:
             has_more = Slice(claim, beat).work()
-        except Fenced:
-            logger.warning("Run r-%s was taken over by another worker.", run_id)
-            return True
+    except Fenced:
+        logger.warning("Run r-%s was taken over by another worker.", run_id)
+        has_more = True
+    except DatabaseError as error:
+        logger.warning("Run r-%s is given back, because the database failed: %s", run_id, str(error).strip())
+        release_run(claim, wait_s=FAILED_DATABASE_WAIT_S, reason="waiting: Flowmend's own database failed")
+        return True
     if has_more and release_run(claim):
         hint(run_id)
     return True
@@ -78,14 +84,15 @@ class Slice:
         opened = OpenedSteps(run.flow, plan, arrivals_for(run, plan))
         try:
             return self._loop(run, plan, journal, opened, lambda: self._is_over(started))
-        except (DatabaseError, Fenced):
+        except (OperationalError, InterfaceError, Fenced):
             raise  # ours: the lease decides who goes on
         except ConnectorError as error:
             journal.fail_export(error)
             return False
         except Exception as error:
             logger.exception("Run r-%s could not be worked on.", run.pk)
-            fail_setup(journal, error)
+            if not journal.leave_page(f"page is delivered again after {told(error)}"):
+                fail_setup(journal, error)
             return False
         finally:
             opened.close()
@@ -223,6 +230,9 @@ def outdated(error: DefinitionError) -> ConnectorError:
 
 
 def fail_setup(journal: RunJournal, error: Exception) -> None:
-    name = type(error).__name__
-    text = f"Flowmend could not work on this run: {name}: {error}"
-    journal.fail_export(ConnectorError(name, text, source=ErrorSource.INTERNAL))
+    text = f"Flowmend could not work on this run: {told(error)}"
+    journal.fail_export(ConnectorError(type(error).__name__, text, source=ErrorSource.INTERNAL))
+
+
+def told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}"

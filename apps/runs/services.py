@@ -12,8 +12,8 @@ from apps.core.bulk import add_up
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
 from apps.flows.models import Flow, Overlap
-from apps.runs.models import LAST_RUNS, Bucket, FlowState, Grain, Run
-from apps.runs.statuses import OUTCOME_LETTERS, RunKind, RunOutcome, RunStatus, Trigger
+from apps.runs.models import LAST_RUNS, Bucket, FlowState, Grain, Intent, Page, Run
+from apps.runs.statuses import OUTCOME_LETTERS, PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
 WORK_RUN = "apps.execution.tasks.work_run"
@@ -41,7 +41,8 @@ def start_run(
     has its run already.
     """
     with transaction.atomic():
-        locked = Flow.objects.of(flow.account_id).select_for_update().select_related("integration").get(pk=flow.pk)
+        flows = Flow.objects.of(flow.account_id).select_related("integration")
+        locked = flows.select_for_update(of=("self",), no_key=True).get(pk=flow.pk)
         refuse_unless_startable(locked, may_wait=trigger == Trigger.WEBHOOK)
         run = Run(
             account_id=locked.account_id,
@@ -162,15 +163,27 @@ def count_in_buckets(run: Run) -> None:
 
 def wake_next(run: Run) -> None:
     """Hint at the flow's oldest queued run, which may have waited for this one to end."""
-    following = (
-        Run.objects.of(run.account_id)
-        .filter(flow_id=run.flow_id, status=RunStatus.QUEUED)
-        .order_by("pk")
-        .values_list("pk")
-        .first()
-    )
-    if following is not None:
-        hint(following[0])
+    queued = Run.objects.of(run.account_id).filter(flow_id=run.flow_id, kind=RunKind.FLOW, status=RunStatus.QUEUED)
+    following = queued.order_by("pk").values_list("pk", flat=True).first()
+    if following is None:
+        return
+    # no reason to wait is left, so a long run of another flow sees that this one is there; who claims it has it locked
+    if queued.filter(pk=following).select_for_update(skip_locked=True).first() is not None:
+        queued.filter(pk=following).update(wait_reason="", hinted_at=database_now())
+    hint(following)
+
+
+def drop_pages(run: Run) -> None:
+    """Pages that will not be delivered; the checkpoint has not passed them, so the next run exports them again."""
+    pages = Page.objects.of(run.account_id).filter(run_id=run.pk).exclude(state=PageState.DONE)
+    Intent.objects.of(run.account_id).filter(page_id__in=pages.values("pk")).delete()
+    pages.delete()
+
+
+def is_in_delivery(run: Run) -> bool:
+    """Whether a page of the run may stand in its target without being booked."""
+    pages = Page.objects.of(run.account_id).filter(run_id=run.pk, state=PageState.DELIVERING)
+    return bool(pages.exists())
 
 
 def cancel_run(*, run: Run, member: Member | None) -> Run:
@@ -185,17 +198,27 @@ def cancel_run(*, run: Run, member: Member | None) -> Run:
         Run.objects.of(run.account_id).filter(pk=locked.pk).update(
             cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
         )
-        if locked.kind in RETRY_KINDS:
-            wake(locked)  # its worker gives the errors back that were not sent
+        if needs_worker_to_end(locked):
+            wake(locked)
         elif not has_live_lease(locked):
+            drop_pages(locked)
             end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
         locked.refresh_from_db()
     return locked
 
 
+def needs_worker_to_end(run: Run) -> bool:
+    """Whether ending a run is more than a word in its row.
+
+    A retry gives back the errors that were not sent, a page in delivery is booked, files come into their place.
+    """
+    return run.kind in RETRY_KINDS or run.pages_done > 0 or is_in_delivery(run)
+
+
 def wake(run: Run) -> None:
     """Let a run that waits be claimed now."""
-    Run.objects.of(run.account_id).filter(pk=run.pk).update(not_before=None, wait_reason="", hinted_at=database_now())
+    waiting = Run.objects.of(run.account_id).filter(pk=run.pk, lease_owner="")
+    waiting.update(not_before=database_now(), wait_reason="", hinted_at=database_now())
     hint(run.pk)
 
 

@@ -6,6 +6,7 @@ A chunk that was cut is simply not there; whoever goes on takes the items that h
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 
@@ -90,9 +91,11 @@ def begin_act(
 
 def _freeze(act: BulkAct, errors: "QuerySet[Error]") -> int:
     """Write down which errors are meant; errors that arrive later are not swept in."""
-    selected, params = (
-        errors.filter(account_id=act.account_id).order_by().values(chosen=F("pk")).query.sql_with_params()
-    )
+    chosen = errors.filter(account_id=act.account_id).order_by().values(chosen=F("pk"))
+    try:
+        selected, params = chosen.query.sql_with_params()
+    except EmptyResultSet:  # a filter that nothing can match
+        return 0
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO bulk_item (account_id, act_id, error_id, result) "  # noqa: S608 (a query of the ORM)

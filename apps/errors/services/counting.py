@@ -12,7 +12,13 @@ from apps.runs.models import Bucket, Grain, StepRun
 
 def lock_states(account: int, step_ids: set[int]) -> None:
     """Take the locks of a change in the order of the house: step states by id, before causes and errors."""
-    list(StepState.objects.of(account).select_for_update().filter(step_id__in=step_ids).order_by("pk"))
+    list(StepState.objects.of(account).select_for_update(no_key=True).filter(step_id__in=step_ids).order_by("pk"))
+
+
+def lock_flow_states(account: int, flow: int) -> list[StepState]:
+    """Lock the states of all steps of a flow, in the same order; what ends or commits in it begins with this."""
+    states = StepState.objects.of(account).select_for_update(no_key=True).filter(flow_id=flow)
+    return list(states.order_by("pk"))
 
 
 def shift_open(errors: Sequence[Error], change: int) -> None:

@@ -161,7 +161,7 @@ def begin_run(account_id: int, run_id: int) -> None:
 def start_due_retries(flow: Flow) -> int:
     """Start a flow's automatic attempts that are due: one run per starting step. Returns how many runs."""
     with transaction.atomic():
-        Flow.objects.of(flow.account_id).select_for_update().get(pk=flow.pk)
+        Flow.objects.of(flow.account_id).select_for_update(no_key=True).get(pk=flow.pk)
         rows = Error.objects.of(flow.account_id).filter(
             flow=flow, next_attempt_at__lte=database_now(), state=ErrorState.OPEN, retry_run__isnull=True
         )

@@ -57,7 +57,8 @@ def apply_definition(
     `expected_revision` is the number that the caller has read (0: no flow yet). Raises DefinitionError with every
     mistake, RevisionConflictError when the flow is at another revision.
     """
-    Account.objects.select_for_update().get(pk=account.pk)  # one apply at a time: keys and numbers are counted up
+    # one apply at a time: keys and numbers are counted up
+    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     definition = parse_definition(text, known=known_to(account))
     present = Flow.objects.of(account).filter(key=definition.head.flow).select_related("revision").first()
     before = present.revision if present else None

@@ -41,7 +41,7 @@ def set_connection(
 
     `is_new` says that there must be none of this name yet. Raises ConnectionRefused with every mistake.
     """
-    Account.objects.select_for_update().get(pk=account.pk)
+    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     present = Connection.objects.of(account).filter(environment=environment, name=name).first()
     model = config_model(kind)
     refuse_bad_name(name)
@@ -91,7 +91,7 @@ def set_secrets(
 @transaction.atomic
 def delete_connection(*, connection: Connection, member: Member | None = None) -> None:
     """Delete a connection that no flow uses. Raises ConnectionRefused with the flows that do."""
-    Account.objects.select_for_update().get(pk=connection.account_id)  # no definition is applied meanwhile
+    Account.objects.select_for_update(no_key=True).get(pk=connection.account_id)  # no definition is applied meanwhile
     steps = Step.objects.of(connection.account_id).filter(connection=connection)
     refuse_in_use(connection, steps.filter(removed_at__isnull=True, flow__removed_at__isnull=True))
     steps.update(connection=None)  # removed ones, which are kept for their errors

@@ -20,7 +20,7 @@ def disable_flow(*, flow: Flow, member: Member | None = None) -> Flow:
 
 @transaction.atomic
 def switch(flow: Flow, enabled: bool, member: Member | None) -> Flow:
-    locked = Flow.objects.of(flow.account_id).select_for_update().get(pk=flow.pk)
+    locked = Flow.objects.of(flow.account_id).select_for_update(no_key=True).get(pk=flow.pk)
     if locked.enabled == enabled:
         return locked
     locked.enabled = enabled
