@@ -72,6 +72,26 @@ start_redis() {
   echo "Redis started"
 }
 
+start_mariadb() {
+  if port_answers 3306; then
+    echo "MariaDB answers on 3306"
+    return
+  fi
+  [ -x /usr/sbin/mariadbd ] || install_packages mariadb-server
+  if port_answers 3306; then # the package has started its own, whose root signs in by socket only: ours takes its port
+    as_root service mariadb stop
+  fi
+  local data=$work/mariadb
+  as_root install -d -o mysql "$data"
+  as_user mysql mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal \
+    --skip-name-resolve >"$work/mariadb-install.log" 2>&1
+  as_user mysql /usr/sbin/mariadbd --no-defaults --datadir="$data" --bind-address=127.0.0.1 --port=3306 \
+    --socket="$data/server.sock" --pid-file="$data/server.pid" --skip-name-resolve >"$work/mariadb.log" 2>&1 &
+  echo "$data/server.pid" >"$work/mariadb-started"
+  wait_for_port 3306
+  echo "MariaDB started"
+}
+
 find_chromium() {
   if [ -x /usr/bin/chromium ]; then
     echo "Chromium is there"
@@ -84,5 +104,6 @@ stop_services() {
   if [ -f "$work/postgresql-started" ]; then
     (cd / && as_user postgres "$(cat "$work/postgresql-started")/pg_ctl" -D "$work/postgresql" -m immediate stop >/dev/null)
   fi
+  if [ -f "$work/mariadb-started" ]; then as_root sh -c "kill \$(cat '$(cat "$work/mariadb-started")')"; fi
   if [ -f "$work/redis-started" ]; then kill "$(cat "$work/redis-started")"; fi
 }
