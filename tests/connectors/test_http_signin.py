@@ -8,8 +8,10 @@ from urllib.parse import parse_qs
 
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
+from pydantic import ValidationError
 
 from apps.connectors.http import HttpConnector
+from apps.connectors.http.config import HttpConfig
 from apps.connectors.http.gate import retry_after
 from apps.connectors.shared import ProcessShared, Token
 from apps.engine.ports import ConnectorError, Outage, Window
@@ -256,3 +258,9 @@ def test_a_wished_wait_is_read_in_both_forms(value: str, seconds: float | None) 
 def test_a_date_is_measured_by_the_clock_of_the_one_who_gave_it() -> None:
     given = CIMultiDict({"Retry-After": "Mon, 02 Mar 2026 13:00:30 GMT", "Date": "Mon, 02 Mar 2026 13:00:00 GMT"})
     assert retry_after(CIMultiDictProxy(given), NOON) == 30
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "X-API-Key"])
+def test_a_header_that_carries_a_secret_is_refused_for_headers_are_stored_readable(name):
+    with pytest.raises(ValidationError, match="Choose how to sign in"):
+        HttpConfig.model_validate({"base_url": "https://api.example.org", "headers": {name: "x"}})

@@ -19,6 +19,7 @@ AUTH_LABELS = {
 }
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}")
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "api-key"})
 NEEDED: dict[str, tuple[str, ...]] = {
     "basic": ("user", "password"),
     "bearer": ("bearer_token",),
@@ -55,6 +56,13 @@ def check_header_name(name: str) -> str:
     return name
 
 
+def check_open_header(name: str) -> str:
+    """A header of the connection is stored readable, so it must not be one that carries a secret."""
+    if name.lower() in SECRET_HEADERS:
+        raise ValueError(f"The header {name} carries a secret. Choose how to sign in instead: there it is encrypted.")
+    return check_header_name(name)
+
+
 def check_header_value(value: str) -> str:
     if any(ord(sign) < 32 and sign != "\t" for sign in value):
         raise ValueError("The value of a header is one line of text.")
@@ -72,6 +80,7 @@ def check_authority(text: str) -> str:
 
 Address = Annotated[str, AfterValidator(check_address)]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
+OpenHeader = Annotated[str, AfterValidator(check_open_header)]
 HeaderValue = Annotated[str, AfterValidator(check_header_value)]
 
 
@@ -146,7 +155,7 @@ class HttpConfig(ConnectionConfig):
         description="OAuth 2: send id and secret by basic sign-in, or as fields.",
         json_schema_extra=SIGN_IN,
     )
-    headers: dict[HeaderName, HeaderValue] = Field(
+    headers: dict[OpenHeader, HeaderValue] = Field(
         {}, title="Headers", description="Headers that go out with every request. Keep secrets out of them."
     )
     verify_tls: bool = Field(
