@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.connectors.filing import Filing
-from tests.fakes.databases import postgresql_target, sql_target, sqlite_target
+from tests.fakes.databases import mariadb_target, postgresql_target, sql_target, sqlite_target
 
-__all__ = ["postgresql_target", "sql_target", "sqlite_target"]
+__all__ = ["mariadb_target", "postgresql_target", "sql_target", "sqlite_target"]
 
 
 @pytest.fixture
