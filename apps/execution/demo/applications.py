@@ -15,6 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
+from apps.execution.demo.sightings import start_sending
+
 DATA = Path(__file__).resolve().parent / "data" / "earthquakes.json"
 REQUESTS_PER_S = 20.0
 BURST = 40.0
@@ -118,5 +120,6 @@ def application() -> web.Application:
 
 
 def serve(port: int) -> None:
-    """Listens on loopback until SIGTERM or SIGINT."""
+    """Listens on loopback until SIGTERM or SIGINT; the observers of the flow Sightings send from here too."""
+    start_sending()
     web.run_app(application(), host="127.0.0.1", port=port, print=None, access_log=None)

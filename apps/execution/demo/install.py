@@ -12,14 +12,16 @@ from django.db import transaction
 
 from apps.accounts.models import Account, Member, Profile
 from apps.accounts.services import create_account
+from apps.execution.demo import ACCOUNT, sightings
 from apps.execution.demo.warehouse import Warehouse, prepare_warehouse
-from apps.flows.models import Environment, Flow, Revision
+from apps.flows.models import Connection, Environment, Flow, Revision
 from apps.flows.services import apply_definition, set_connection
+from apps.runs.arrivals import send_test
+from apps.runs.models import Run
 from apps.runs.services import active_runs, start_run
 
 HERE = Path(__file__).resolve().parent
 USERNAME = PASSWORD = "demo"  # noqa: S105 (public on purpose: for loopback, with DEBUG=0 a random one)
-ACCOUNT = "Demo"
 FILES = ("airports.csv", "birdstrikes.csv", "earthquakes.json")
 FLOWS = ("airports", "airports-file", "wildlife-strikes", "earthquakes")
 """In this order: a flow that runs after another one is applied after it."""
@@ -39,7 +41,8 @@ class SignIn:
 def install_demo(*, applications_port: int | None = None) -> SignIn:
     """Install the demo, or what is missing of it; what a user has changed since stays.
 
-    With the port of the demo's own applications also the flows that talk to them. Raises ImproperlyConfigured when DEMO_DATABASE_URL names a database that cannot be used.
+    With the port of the demo's own applications also the flows that talk to them.
+    Raises ImproperlyConfigured when DEMO_DATABASE_URL names a database that cannot be used.
     """
     with transaction.atomic():
         sign_in, user = ensure_user()
@@ -52,6 +55,7 @@ def install_demo(*, applications_port: int | None = None) -> SignIn:
             connect_applications(account, applications_port)
             apply_flows(account, OVER_HTTP)
             start_first_runs(account, user, OVER_HTTP)
+            install_sightings(account)
     return sign_in
 
 
@@ -101,6 +105,27 @@ def connect_applications(account: Account, port: int) -> None:
     for name, address in (("Seismic service", f"{here}/seismic"), ("Alarm centre", here)):
         config = {"base_url": address}
         set_connection(account=account, environment=Environment.SANDBOX, name=name, kind="http", config=config)
+
+
+def install_sightings(account: Account) -> None:
+    """The flow that takes requests in, and the first request; its secret is made here once and told to nobody.
+
+    `manage.py flow address sightings` tells its address; another secret can be set at the connection.
+    """
+    own = {"account": account, "environment": Environment.PRODUCTION}
+    present = Connection.objects.of(account).filter(environment=Environment.PRODUCTION)
+    if not present.filter(name=sightings.CONNECTION).exists():
+        secret = {"secret": secrets.token_urlsafe(24)}
+        set_connection(
+            **own, name=sightings.CONNECTION, kind="webhook", config={"verification": "hmac"}, secrets=secret
+        )
+    mail = {"delivery": "folder", "sender": "Flowmend <flowmend@example.org>", "allowed_domains": ["example.org"]}
+    if not present.filter(name="Mail").exists():
+        set_connection(**own, name="Mail", kind="email", config=mail)
+    apply_flows(account, (sightings.FLOW,))
+    flow = Flow.objects.of(account).get(key=sightings.FLOW)
+    if flow.enabled and not Run.objects.of(account).for_flow(flow).exists():
+        send_test(flow=flow, body=sightings.body_of(0))
 
 
 def apply_flows(account: Account, keys: Iterable[str]) -> None:

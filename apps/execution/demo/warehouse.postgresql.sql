@@ -41,3 +41,12 @@ CREATE TABLE IF NOT EXISTS earthquake (
     depth_km double precision NOT NULL CHECK (depth_km BETWEEN -10 AND 800),
     misfit_s double precision NOT NULL CHECK (misfit_s >= 0)
 );
+
+CREATE TABLE IF NOT EXISTS sighting (
+    id text PRIMARY KEY,
+    seen_on date NOT NULL,
+    place text NOT NULL,
+    species text NOT NULL,
+    size text NOT NULL CONSTRAINT size_of_animal_is_known CHECK (size IN ('Small', 'Medium', 'Large')),
+    animals integer NOT NULL CONSTRAINT animals_were_there CHECK (animals BETWEEN 1 AND 1000)
+);

@@ -41,3 +41,12 @@ CREATE TABLE IF NOT EXISTS earthquake (
     depth_km REAL NOT NULL CHECK (depth_km BETWEEN -10 AND 800),
     misfit_s REAL NOT NULL CHECK (misfit_s >= 0)
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS sighting (
+    id TEXT NOT NULL PRIMARY KEY,
+    seen_on TEXT NOT NULL CONSTRAINT seen_on_is_a_day CHECK (seen_on IS date(seen_on)),
+    place TEXT NOT NULL,
+    species TEXT NOT NULL,
+    size TEXT NOT NULL CONSTRAINT size_of_animal_is_known CHECK (size IN ('Small', 'Medium', 'Large')),
+    animals INTEGER NOT NULL CONSTRAINT animals_were_there CHECK (animals BETWEEN 1 AND 1000)
+) STRICT;
