@@ -12,8 +12,10 @@ from apps.console.context import preferences_of
 from apps.console.live import Told, topic
 from apps.console.loaded import head_of, run_of, step_of
 from apps.console.selectors.flow_page import FlowHead, open_errors_of
+from apps.console.selectors.retry_runs import with_results
 from apps.console.selectors.run_page import run_view
 from apps.flows.models import Step
+from apps.runs.services import RETRY_KINDS
 
 
 def flow_topic(flow_id: int) -> str:
@@ -69,6 +71,9 @@ def run_told(request: HttpRequest, key: str) -> Told:
             "has_new_errors": since.split(":")[0] != str(errors),
         }
         yield render_to_string("run/_live.html", facts)
+        if run.kind in RETRY_KINDS:
+            (row,) = with_results([run])
+            yield render_to_string("run/_retried_sum.html", {"row": row, "oob": True})
 
     return Told(f"{errors}:{run.change_no}-{run.status}-{open_version(head)}", fragments)
 

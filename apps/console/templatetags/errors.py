@@ -10,6 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.console.context import Preferences
+from apps.console.selectors.retry_runs import result_of
+from apps.console.templatetags.ui import icon
 from apps.console.wording import countdown_text
 from apps.core.clock import wall_now
 from apps.errors.models import Error, RetryItem
@@ -36,10 +38,26 @@ OUTCOME_WORDS = {
 STATE_WORDS = {ItemState.WAITING.value: "Waiting", ItemState.CANCELED.value: "Canceled before it was sent"}
 
 
+RESULT_LOOKS = {
+    "success": ("ok", "circle-check"),
+    "failed": ("err", "octagon-x"),
+    "skipped": ("idle", "circle-slash"),
+    "waiting": ("idle", "clock"),
+    "canceled": ("idle", "circle-minus"),
+}
+
+
 @register.filter
 def outcome_words(item: RetryItem) -> str:
     """What came of one error in one retry: `Went through`, `Failed again`, `Not sent`, `Waiting`, `Canceled ...`."""
     return OUTCOME_WORDS.get(item.outcome) or STATE_WORDS.get(item.state, item.get_state_display())
+
+
+@register.simple_tag
+def item_result(item: RetryItem) -> SafeString:
+    """The same with its icon and color."""
+    role, symbol = RESULT_LOOKS[result_of(item.state, item.outcome)]
+    return format_html('<span class="st {}">{}{}</span>', role, icon(symbol), outcome_words(item))
 
 
 @register.simple_tag(takes_context=True)

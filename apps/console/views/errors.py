@@ -89,17 +89,23 @@ def after_url(request: HttpRequest, following: Error | None, close_url: str) -> 
 
 def step_context(request: HttpRequest, step: Step, state: str, error: Error | None = None) -> dict[str, Any]:
     """The list of a step's errors in a state, with all filters of the address; the page of `error`, if given."""
+    frame = step_frame(request, step)
     reach = reach_of(request)
+    rows = errors_in(reach, state).for_step(step)
+    choices = choices_of(reach, step=step)
+    place = {"flow": step.flow_id, "step": step.pk}
+    context = list_context(request, rows, state, choices, path=list_path(step, state), error=error, place=place)
+    return context | frame | {"live_url": live_address(request, "shell", step_topic(step))}
+
+
+def step_frame(request: HttpRequest, step: Step) -> dict[str, Any]:
+    """What the head of every list of a step needs: its place in the flow, and the tabs with their numbers."""
     flow = step.flow
     found = nodes_of(flow, None, {})
     nodes = [node for node in found if node.step.removed_at is None]
     node = next(node for node in found if node.step.pk == step.pk)
     keep_step(request, node.step)
-    rows = errors_in(reach, state).for_step(step)
-    choices = choices_of(reach, step=step)
-    place = {"flow": flow.pk, "step": step.pk}
-    context = list_context(request, rows, state, choices, path=list_path(step, state), error=error, place=place)
-    return context | {
+    return {
         "crumbs": flow_crumbs(flow, "errors", Crumb(step.name)),
         "nav": "integrations",
         "step": step,
@@ -112,7 +118,6 @@ def step_context(request: HttpRequest, step: Step, state: str, error: Error | No
         "open_errors": node.open_errors,
         "open_url": list_url(request, step, "open"),
         "resolved_url": list_url(request, step, "resolved"),
-        "live_url": live_address(request, "shell", step_topic(step)),
     }
 
 
