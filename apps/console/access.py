@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -16,7 +16,7 @@ from django.shortcuts import render
 from apps.accounts.models import Account, Member
 from apps.accounts.permissions import ACTS, Act, may_as
 from apps.core.ids import LARGEST_KEY
-from apps.errors.models import Error
+from apps.errors.models import Cause, Error
 from apps.flows.models import Flow, Integration, Step
 from apps.runs.models import Run
 
@@ -159,6 +159,24 @@ def get_error(request: HttpRequest, error_id: int, to: Act | str = Act.VIEW) -> 
     rows = Error.objects.of(reach.account_id).filter(pk=_key(error_id), **reach.where("flow__integration"))
     found = _one(rows.select_related("flow__integration", "step", "run", "cause"))
     _require(request, Act(to), found.flow.integration_id)
+    return found
+
+
+def get_cause(request: HttpRequest, cause_id: int, to: Act | str = Act.VIEW) -> Cause:
+    """A root cause with its step, flow and head. Raises Http404 and PermissionDenied as above."""
+    return get_causes(request, cause_id, to)[0]
+
+
+def get_causes(request: HttpRequest, cause_id: int, to: Act | str = Act.VIEW) -> list[Cause]:
+    """A root cause and then those that were merged into it, within reach. Raises Http404 and PermissionDenied."""
+    reach, key = reach_of(request), _key(cause_id)
+    group = Q(pk=key) | Q(merged_into=key)
+    rows = Cause.objects.of(reach.account_id).filter(group, **reach.where("flow__integration"))
+    facts = rows.select_related("flow__integration", "step", "classified_by__user", "assignee__user", "merged_into")
+    found = sorted(facts, key=lambda cause: (cause.pk != key, cause.pk))
+    if not found or found[0].pk != key:
+        raise Http404("There is nothing here for you.")
+    _require(request, Act(to), found[0].flow.integration_id)
     return found
 
 

@@ -28,3 +28,7 @@ class ErrorId(_ShortId):
 
 class FlowId(_ShortId):
     kind = Kind.FLOW
+
+
+class CauseId(_ShortId):
+    kind = Kind.CAUSE

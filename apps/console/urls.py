@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.console import flow_urls
+from apps.console import cause_urls, flow_urls
 from apps.console.views import acts, connections, dashboard, integrations
 from apps.console.views.appearance import choose_environment, choose_theme
 from apps.console.views.design import design
@@ -39,6 +39,7 @@ urlpatterns = [
     path("flows/<int:flow_id>/disable", acts.disable, name="flow-disable"),
     path("runs/<int:run_id>/cancel", acts.cancel, name="run-cancel"),
     *flow_urls.urlpatterns,
+    *cause_urls.urlpatterns,
     path("healthz", health, name="health"),
     path("live/", live, name="live"),
     path("design/", design, name="design"),

@@ -76,7 +76,7 @@ def test_all_that_match_says_how_many_the_filter_leaves(page: Client, world: Wor
     assert "All 1 that match" in text_of(html_of(page, open_url(world) + "?key=2"))
 
 
-@pytest.mark.parametrize("path", ["/errors/", "/errors/?state=all", "/flows/{flow}/errors/?unit=record"])
+@pytest.mark.parametrize("path", ["/errors/?view=list", "/errors/?state=all", "/flows/{flow}/errors/?unit=record"])
 def test_the_lists_over_all_steps_have_the_same_form(page: Client, world: World, path: str) -> None:
     html = html_of(page, path.format(flow=world.flow.pk))
     assert html.count('form="bulk" name="error"') == 3

@@ -265,7 +265,7 @@ def test_the_account_list_has_the_errors_of_all_flows_within_reach(page: Client,
     sandbox.integration.environment = "sandbox"
     sandbox.integration.save()
     elsewhere = [make_error(step=step_of(sandbox)), make_error(step=step_of(make_flow(make_account())))]
-    html = html_of(page, "/errors/")
+    html = html_of(page, "/errors/?view=list")
     assert shown(html, here, there, *elsewhere) == [True, True, False, False]
     assert "2 open in 2 flows" in text_of(html)
 
@@ -290,7 +290,7 @@ def test_the_state_is_a_filter_of_the_account_list(
     run = make_run(step.flow)
     open_error = keyed_error(run, step, "A")
     resolved = keyed_error(run, step, "B", state="resolved", reason="succeeded", resolved_at=noon)
-    assert shown(html_of(page, f"/errors/?{query}"), open_error, resolved) == expected
+    assert shown(html_of(page, f"/errors/?view=list&{query}"), open_error, resolved) == expected
 
 
 def test_the_count_of_a_run_leads_to_all_its_errors_open_or_not(page: Client, step: Step, noon: datetime) -> None:
@@ -315,7 +315,7 @@ def test_a_place_that_is_not_there_has_no_errors(page: Client, step: Step, query
 def test_a_step_without_open_errors_can_still_be_seen_and_taken_away_as_a_filter(page: Client, step: Step) -> None:
     html = html_of(page, f"/errors/?step={step.pk}&state=all")
     assert "Step: this one" in text_of(html)
-    assert 'href="/errors/?state=all">any</a>' in html
+    assert 'href="/errors/?state=all&amp;view=list">any</a>' in html
 
 
 def test_a_member_of_one_integration_sees_only_its_errors(account: Account, step: Step) -> None:
@@ -325,12 +325,12 @@ def test_a_member_of_one_integration_sees_only_its_errors(account: Account, step
     here = keyed_error(make_run(step.flow), step, "A")
     there = make_error(step=step_of(make_flow(account)))
     client = signed_in(member.user)
-    assert shown(html_of(client, "/errors/"), here, there) == [True, False]
+    assert shown(html_of(client, "/errors/?view=list"), here, there) == [True, False]
     html_of(client, f"/flows/{there.flow_id}/steps/{there.step_id}/errors/{there.pk}/", status=404)
 
 
 def test_an_account_without_errors_says_so(page: Client) -> None:
-    assert "Every record that failed has been put right, or none has failed yet." in html_of(page, "/errors/")
+    assert "Every record that failed has been put right, or none has failed yet." in html_of(page, "/errors/?view=list")
 
 
 def test_the_account_list_takes_ten_queries_whatever_the_number_of_errors(
@@ -350,7 +350,7 @@ def test_what_comes_from_outside_is_never_markup(page: Client, step: Step, noon:
     author = make_member(step.flow.account, user=make_user("x", first_name=SCRIPT))
     resolved: dict[str, Any] = {"state": "resolved", "reason": "manual", "resolved_at": noon, "resolved_by": author}
     keyed_error(run, step, "B", message=SCRIPT, cause=cause, **resolved)
-    for path in (open_path(step), resolved_path(step), "/errors/", f"/errors/?q={SCRIPT}&key={SCRIPT}&code={SCRIPT}"):
+    for path in (open_path(step), resolved_path(step), "/errors/?view=list", f"/errors/?q={SCRIPT}&key={SCRIPT}&code={SCRIPT}"):
         html = html_of(page, path)
         assert "<script>alert" not in html
         assert "&lt;script&gt;alert(1)" in html

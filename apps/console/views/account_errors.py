@@ -1,6 +1,9 @@
 """The lists of errors over all steps: of a flow, and of the account."""
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
 from apps.console.access import member_page, reach_of
@@ -10,6 +13,7 @@ from apps.console.live import live_address
 from apps.console.loaded import head_of
 from apps.console.selectors.error_places import Place
 from apps.console.selectors.errors import choices_of, errors_in, open_steps
+from apps.console.views.causes import cause_list, shows_causes
 from apps.console.views.error_lists import STATES, list_context
 from apps.console.views.flows import flow_crumbs
 from apps.errors.models import StepState
@@ -40,9 +44,19 @@ def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponse:
     return render(request, "error/flow.html", context)
 
 
+def as_list(query: QueryDict) -> Any:
+    """The query with the view named, so that it stays when the last filter goes."""
+    named = query.copy()
+    named["view"] = "list"
+    return named
+
+
 @member_page
-def error_list(request: HttpRequest) -> HttpResponse:
-    """All errors of the account within reach, with every filter of a step's list and integration, flow and step."""
+def error_list(request: HttpRequest) -> HttpResponseBase:
+    """Root causes, or all errors within reach with every filter of a step's list and integration, flow and step."""
+    if shows_causes(request):
+        return cause_list(request)
+    request.GET = as_list(request.GET)
     reach = reach_of(request)
     state = request.GET.get("state", "open")
     state = state if state in STATES else "open"
@@ -50,7 +64,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
     place = Place.of(request.GET)
     rows = place.narrowed(errors_in(reach, state).filter(**reach.where("flow__integration")))
     flow_id = place.flow if place.flow else None
-    context = list_context(request, rows, state, choices_of(reach, flow_id=flow_id), path=request.path)
+    context = list_context(request, rows, state, choices_of(reach, flow_id=flow_id), path=f"{request.path}?view=list")
     context["filters"] = [*place_filters(request, states), *context["filters"]]
     context |= {
         "crumbs": [Crumb("Errors")],

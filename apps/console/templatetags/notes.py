@@ -1,0 +1,17 @@
+"""The notes of an error, wherever it is shown."""
+
+from django import template
+from django.template import Context
+
+from apps.accounts.permissions import Act
+from apps.console.access import may_do
+from apps.console.selectors.notes import Notes
+from apps.errors.models import Error
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def notes_of(context: Context, error: Error) -> Notes:
+    """Tags, comments and possible assignees; read when they are shown."""
+    return Notes(error, may_define=may_do(context["request"], Act.DEFINE_TAGS))
