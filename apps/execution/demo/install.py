@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -112,16 +113,20 @@ def install_sightings(account: Account) -> None:
 
     `manage.py flow address sightings` tells its address; another secret can be set at the connection.
     """
-    own = {"account": account, "environment": Environment.PRODUCTION}
     present = Connection.objects.of(account).filter(environment=Environment.PRODUCTION)
     if not present.filter(name=sightings.CONNECTION).exists():
-        secret = {"secret": secrets.token_urlsafe(24)}
+        secret: dict[str, str | None] = {"secret": secrets.token_urlsafe(24)}
         set_connection(
-            **own, name=sightings.CONNECTION, kind="webhook", config={"verification": "hmac"}, secrets=secret
+            account=account,
+            name=sightings.CONNECTION,
+            kind="webhook",
+            config={"verification": "hmac"},
+            secrets=secret,
         )
-    mail = {"delivery": "folder", "sender": "Flowmend <flowmend@example.org>", "allowed_domains": ["example.org"]}
+    mail: dict[str, Any] = {"delivery": "folder", "sender": "Flowmend <flowmend@example.org>"}
+    mail["allowed_domains"] = ["example.org"]
     if not present.filter(name="Mail").exists():
-        set_connection(**own, name="Mail", kind="email", config=mail)
+        set_connection(account=account, name="Mail", kind="email", config=mail)
     apply_flows(account, (sightings.FLOW,))
     flow = Flow.objects.of(account).get(key=sightings.FLOW)
     if flow.enabled and not Run.objects.of(account).for_flow(flow).exists():
