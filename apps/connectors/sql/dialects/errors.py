@@ -1,6 +1,7 @@
 """The answers of databases in the words of the engine: what concerns one record, all of them, or is an outage."""
 
 import re
+from collections.abc import Sequence
 
 from sqlalchemy.exc import DBAPIError
 
@@ -15,6 +16,8 @@ COLUMN = re.compile(
     r"|\((?:\"[^\"]+\"\.)*\"([^\"]+)\"\)"
 )
 DOUBLE = re.compile(r"Duplicate entry '(.*)' for key")
+EMPTY = re.compile(r"Column '([^']+)' cannot be null")
+AT_ROW = re.compile(r" at row (\d+)")
 ROW_NUMBER = re.compile(r" (?:at|for) row 1\b|, at row 1\b")
 
 
@@ -75,6 +78,18 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def suspect_among(error: Exception, rows: Sequence[Record]) -> int | None:
+    """Which of many rows the database seems to mean: by its number, its empty column or its double key."""
+    text = str(error.orig) if isinstance(error, DBAPIError) else ""
+    if found := AT_ROW.search(text):
+        return min(int(found[1]), len(rows)) - 1
+    if found := EMPTY.search(text):
+        return next((at for at, row in enumerate(rows) if row.get(found[1], "") is None), None)
+    if found := DOUBLE.search(text):
+        return next((at for at, row in enumerate(rows) if found[1] in map(str, row.values())), None)
+    return None
 
 
 def field_of(message: str, values: Record) -> str | None:

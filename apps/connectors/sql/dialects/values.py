@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-PLAIN = frozenset({str, int, bool, type(None)})
+PLAIN = frozenset({str, int, float, bool, type(None)})
 BIGGEST = 2**63
 TIME_TYPES = ("DATETIME", "TIMESTAMP", "SMALLDATETIME")
 
@@ -88,10 +88,14 @@ def is_time(column_type: str) -> bool:
 
 def rows_as_json(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
     return [
-        tuple(row) if PLAIN.issuperset(map(type, row)) and not has_big(row) else tuple(map(as_json, row))
+        tuple(row) if PLAIN.issuperset(map(type, row)) and not has_odd(row) else tuple(map(as_json, row))
         for row in rows
     ]
 
 
-def has_big(row: Sequence[Any]) -> bool:
-    return any(type(value) is int and not -BIGGEST <= value < BIGGEST for value in row)
+def has_odd(row: Sequence[Any]) -> bool:
+    """A number that JSON cannot say."""
+    return any(
+        (type(value) is int and not -BIGGEST <= value < BIGGEST) or (type(value) is float and not math.isfinite(value))
+        for value in row
+    )

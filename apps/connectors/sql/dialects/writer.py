@@ -1,16 +1,24 @@
 """Writes pages inside the open transaction and pins every failing row: many rows at once, halves of what fails."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from apps.connectors.sql.dialects.errors import ROW_ERRORS, code_of, is_outage, missing_row, number_of, row_failure
+from apps.connectors.sql.dialects.errors import (
+    ROW_ERRORS,
+    code_of,
+    is_outage,
+    missing_row,
+    number_of,
+    row_failure,
+    suspect_among,
+)
 from apps.connectors.sql.dialects.link import Link
 from apps.connectors.sql.dialects.reading import checked
 from apps.connectors.sql.dialects.session import DialectSession
-from apps.connectors.sql.dialects.values import as_parameter, for_time, is_time
+from apps.connectors.sql.dialects.values import PLAIN, as_parameter, for_time, is_time
 from apps.connectors.sql.face import Job, Outcome, Row
 from apps.engine.ports import Batch, Record
 
@@ -70,6 +78,7 @@ class Work:
         self._ending = self._upsert_ending()
         self._is_wide = link.speech.has_rows_of_values and (job.operation == "insert" or self._ending is not None)
         self._is_hurried = False
+        self._texts: dict[int, str] = {}
 
     def _upsert_ending(self) -> str | None:
         """Only where the keys are the one unique index: with a second one another row could be overwritten."""
@@ -96,9 +105,15 @@ class Work:
             if len(rows) == 1:
                 self._fail(rows[0], error)
                 return
-            middle = len(rows) // 2
-            self._halving(rows[:middle])
-            self._halving(rows[middle:])
+            self._parts_of(rows, suspect_among(error, [row.values for row in rows]))
+
+    def _parts_of(self, rows: Sequence[Row], suspect: int | None) -> None:
+        """Around the row that the database seems to mean, else in halves; a wrong guess costs time and nothing else."""
+        middle = len(rows) // 2
+        cuts = [0, middle, len(rows)] if suspect is None else [0, suspect, suspect + 1, len(rows)]
+        for start, end in pairwise(cuts):
+            if start < end:
+                self._halving(rows[start:end])
 
     def _single(self, row: Row) -> None:
         """Under a savepoint of its own unless the database undoes a failed statement by itself."""
@@ -146,13 +161,18 @@ class Work:
 
     # --- statements --------------------------------------------------------------------------------------------------
     def _insert(self, rows: Sequence[Row]) -> int:
+        text = self._texts.get(len(rows)) or self._insert_text(len(rows))
+        return self._run(text, [value for row in rows for value in self._values(row.values, self.shape)])
+
+    def _insert_text(self, count: int) -> str:
         width = len(self.shape)
         lines = ", ".join(
-            "(" + ", ".join(self.link.mark(at * width + n) for n in range(width)) + ")" for at in range(len(rows))
+            "(" + ", ".join(self.link.mark(at * width + n) for n in range(width)) + ")" for at in range(count)
         )
         names = self.link.literal(self.link.wording.names(self.shape))
-        text = f"INSERT INTO {self._table()} ({names}) VALUES {lines}{self._ending or ''}"  # noqa: S608
-        return self._run(text, [value for row in rows for value in self._values(row.values, self.shape)])
+        made = f"INSERT INTO {self._table()} ({names}) VALUES {lines}{self._ending or ''}"  # noqa: S608
+        self._texts[count] = made
+        return made
 
     def _update(self, row: Row) -> int:
         others = [name for name in self.shape if name not in self.job.keys] or [self.job.keys[0]]
@@ -161,12 +181,14 @@ class Work:
         text = f"UPDATE {self._table()} SET {sets} WHERE {where}"  # noqa: S608
         return self._run(text, [*self._values(row.values, others), *values])
 
-    def _by_keys(self, values: Record, first: int) -> tuple[str, list[Any]]:
+    def _by_keys(self, values: Record, first: int) -> tuple[str, Sequence[Any]]:
         keys = self.job.keys
         where = " AND ".join(f"{self._name(key)} = {self.link.mark(first + n)}" for n, key in enumerate(keys))
         return where, self._values(values, keys)
 
-    def _values(self, values: Record, names: Sequence[str]) -> list[Any]:
+    def _values(self, values: Record, names: Sequence[str]) -> Sequence[Any]:
+        if names is self.shape and not self._times and PLAIN.issuperset(map(type, values.values())):
+            return list(values.values())
         return [for_time(values[name]) if name in self._times else as_parameter(values[name]) for name in names]
 
     def _name(self, name: str) -> str:
