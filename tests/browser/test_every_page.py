@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 THEMES = ("light", "dark")
 SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/"]
-PAGES = [  # `{flow}`, `{run}`, `{step}`, `{error}` and `{connection}` are ids of the scene
+PAGES = [  # `{flow}`, `{run}`, `{step}`, `{error}`, `{cause}` and `{connection}` are ids of the scene
     "/dashboard/completed/",
     "/dashboard/completed/?range=24h&sort=flow&flow=nothing",
     "/dashboard/running/",
@@ -46,6 +46,14 @@ PAGES = [  # `{flow}`, `{run}`, `{step}`, `{error}` and `{connection}` are ids o
     "/runs/{run}/",
     "/runs/{run}/log/",
     "/errors/",
+    "/errors/?view=causes&tab=snoozed",
+    "/errors/?view=causes&class=value",
+    "/errors/causes/{cause}/",
+    "/errors/causes/{cause}/merge/",
+    "/errors/edit?all=1&query=cause%3D{cause}%26state%3Dopen&upto={error}",
+    "/errors/edit?error={error}&kind=set&field=altitude&value=300&step=preview",
+    "/flows/{flow}/steps/{step}/errors/{error}/notes/",
+    "/errors/?view=list",
     "/errors/?q=nothing&state=all&step={step}",
     "/design/",
     "/design/?toast",
@@ -75,7 +83,12 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
     furnish(run, error)
     warehouse = Connection.objects.of(scene.account).get(name="Warehouse")
     address = path.format(
-        flow=scene.strikes.pk, run=run.pk, step=error.step_id, error=error.pk, connection=warehouse.pk
+        flow=scene.strikes.pk,
+        run=run.pk,
+        step=error.step_id,
+        error=error.pk,
+        cause=error.cause_id,
+        connection=warehouse.pk,
     )
     assert problems_of(signed_in, address, shot_folder) == []
 

@@ -74,15 +74,15 @@ def json_or_text(text: str) -> Any:
 @require_http_methods(["GET", "POST"])
 @member_page
 def bulk_edit(request: HttpRequest) -> HttpResponse:
-    """GET: the form. POST with `step=preview`: what would change. POST with `step=change`: do it."""
+    """The form; with `step=preview` also what would change; a POST with `step=change` does it."""
     given = request.POST if request.method == "POST" else request.GET
     chosen = selection_of(given)
     errors = selected_errors(request, chosen, Act.EDIT_RETRY_DATA)
     form = EditForm.of(given)
     preview, problem = None, ""
-    if request.method == "POST":
+    if given.get("step"):
         try:
-            if given.get("step") == "change":
+            if request.method == "POST" and given["step"] == "change":
                 return perform(request, errors, form)
             preview = preview_edit(account=account_of(request), errors=errors, changes=[form.change])
         except (ChangeRefused, EditRefused) as refused:
