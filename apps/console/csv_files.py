@@ -1,10 +1,10 @@
 """Downloads as CSV that a spreadsheet opens as text: a cell that looks like a formula gets an apostrophe in front."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -17,6 +17,28 @@ def csv_response(name: str, header: Sequence[str], rows: Iterable[Sequence[objec
     writer.writerow(header)
     writer.writerows([_cell(value) for value in row] for row in rows)
     return response
+
+
+def csv_stream(name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> StreamingHttpResponse:
+    """The same for any number of rows: they are sent while they are read."""
+    response = StreamingHttpResponse(_lines(header, rows), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+class _Line:
+    """What a csv writer writes to: keeps the line for the caller."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    writer = csv.writer(_Line())
+    yield "\ufeff"
+    yield writer.writerow(header)
+    for row in rows:
+        yield writer.writerow([_cell(value) for value in row])
 
 
 def _cell(value: object) -> object:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
 from apps.console.access import member_page, reach_of
 from apps.console.context import Crumb
+from apps.console.error_downloads import error_download, wants_download
 from apps.console.filters import Filter, address_with, choice_filter
 from apps.console.live import live_address
 from apps.console.loaded import head_of
@@ -23,7 +24,7 @@ NAMELESS = "this one"  # of a place without open errors, whose name was not read
 
 
 @member_page
-def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponse:
+def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponseBase:
     """All steps of a flow: goes straight to the step if only one has errors, else to the list with chips per step."""
     head = head_of(request, flow_id)
     flow, with_errors = head.flow, head.with_errors
@@ -31,6 +32,8 @@ def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponse:
         return redirect("console:step-errors", flow.pk, with_errors[0].step.pk)
     reach = reach_of(request)
     rows = errors_in(reach, "open").for_flow(flow)
+    if wants_download(request):
+        return error_download(request, rows, f"open-{flow.key}")
     choices = choices_of(reach, flow_id=flow.pk)
     context = list_context(request, rows, "open", choices, path=request.path, place={"flow": flow.pk})
     context |= {
@@ -63,6 +66,8 @@ def error_list(request: HttpRequest) -> HttpResponseBase:
     states = open_steps(reach)
     place = Place.of(request.GET)
     rows = place.narrowed(errors_in(reach, state).filter(**reach.where("flow__integration")))
+    if wants_download(request):
+        return error_download(request, rows, f"errors-{state}")
     flow_id = place.flow if place.flow else None
     context = list_context(request, rows, state, choices_of(reach, flow_id=flow_id), path=f"{request.path}?view=list")
     context["filters"] = [*place_filters(request, states), *context["filters"]]

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from apps.accounts.permissions import Act
 from apps.console.access import account_of, may_do, member_page, reach_of
 from apps.console.context import Crumb
+from apps.console.error_downloads import error_download, wants_download
 from apps.console.error_topics import error_topic
 from apps.console.flow_topics import step_topic
 from apps.console.live import live_address
@@ -24,9 +25,11 @@ from apps.flows.models import Step
 
 
 @member_page
-def step_errors(request: HttpRequest, flow_id: int, step_id: int, state: str) -> HttpResponse:
-    """The open or the resolved errors of a step."""
+def step_errors(request: HttpRequest, flow_id: int, step_id: int, state: str) -> HttpResponseBase:
+    """The open or the resolved errors of a step; `format=csv` and `format=json` download all that match."""
     step = step_of(request, flow_id, step_id)
+    if wants_download(request):
+        return error_download(request, errors_in(reach_of(request), state).for_step(step), f"{state}-{step.key}")
     return render(request, "error/step.html", step_context(request, step, state))
 
 
@@ -149,7 +152,7 @@ def detail_tabs(request: HttpRequest, error: Error) -> list[tuple[str, str, str]
     found = [("error", "Error", "console:error"), ("data", "Retry data", "console:error-data")]
     if error.capture_id is not None:
         found += [("request", "Request", "console:error-request"), ("response", "Response", "console:error-response")]
-    found += [("history", "History", "console:error-history"), ("notes", "Notes", "console:error-notes")]
+    found.append(("history", "History", "console:error-history"))
     return [(name, word, reverse(url, args=args) + query) for name, word, url in found]
 
 

@@ -1,0 +1,82 @@
+"""Lists of errors as CSV and JSON: all that match the filters, sent while they are read."""
+
+from collections.abc import Iterator
+
+import orjson
+from django.http import HttpRequest, StreamingHttpResponse
+
+from apps.console.csv_files import csv_stream
+from apps.console.selectors.error_filters import filter_of, matching
+from apps.console.selectors.run_words import person
+from apps.console.spans import span_of
+from apps.console.views.reading import reader_of
+from apps.errors.models import Error, RetryData
+from apps.errors.querysets import ErrorQuerySet
+
+FORMATS = ("csv", "json")
+CHUNK = 1_000
+HEADER = (
+    "error", "state", "flow", "step", "trace key", "message", "class", "source", "code", "unit", "occurred at", "run",
+    "attempts", "resolved at", "why", "resolved by",
+)  # fmt: skip
+
+
+def wants_download(request: HttpRequest) -> bool:
+    return request.GET.get("format") in FORMATS
+
+
+def error_download(request: HttpRequest, rows: ErrorQuerySet, name: str) -> StreamingHttpResponse:
+    """The errors of `rows` that match the filters of the address, newest first."""
+    zone, now = reader_of(request)
+    found = matching(rows, filter_of(request.GET, span_of(request, zone, now)))
+    related = found.select_related("flow", "step", "cause", "resolved_by__user").order_by("-id")
+    if request.GET["format"] == "csv":
+        return csv_stream(f"{name}.csv", HEADER, map(csv_row, related.defer("effects").iterator(CHUNK)))
+    errors = related.select_related("flow", "step", "cause", "resolved_by__user", "retry_data").iterator(CHUNK)
+    answer = StreamingHttpResponse(json_lines(errors), content_type="application/json")
+    answer["Content-Disposition"] = f'attachment; filename="{name}.json"'
+    return answer
+
+
+def csv_row(error: Error) -> tuple[object, ...]:
+    return (
+        str(error),
+        error.shown_state,
+        error.flow.name,
+        error.step.name,
+        error.key,
+        error.message,
+        error.cause.classification,
+        error.cause.source,
+        error.cause.code,
+        error.unit,
+        error.occurred_at,
+        f"r-{error.run_id}",
+        error.attempts,
+        error.resolved_at,
+        error.reason,
+        person(error.resolved_by),
+    )
+
+
+def json_lines(errors: Iterator[Error]) -> Iterator[bytes]:
+    """One array, an object a line: the columns of the CSV, and the retry data as it is stored."""
+    before = b"[\n"
+    for error in errors:
+        facts = dict(zip((name.replace(" ", "_") for name in HEADER), csv_row(error), strict=True))
+        yield before + orjson.dumps(facts | retry_facts(error))
+        before = b",\n"
+    yield b"\n]\n" if before == b",\n" else b"[]\n"
+
+
+def retry_facts(error: Error) -> dict[str, object]:
+    """`retry_data` with its version; as text where it is no JSON, None where there is none."""
+    data: RetryData | None = getattr(error, "retry_data", None)
+    if data is None or data.record is None:
+        return {"retry_data": None}
+    raw = bytes(data.record)
+    try:
+        orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {"retry_data": raw.decode(errors="backslashreplace"), "version": data.version}
+    return {"retry_data": orjson.Fragment(raw), "version": data.version}
