@@ -152,7 +152,7 @@ def detail_tabs(request: HttpRequest, error: Error) -> list[tuple[str, str, str]
     found = [("error", "Error", "console:error"), ("data", "Retry data", "console:error-data")]
     if error.capture_id is not None:
         found += [("request", "Request", "console:error-request"), ("response", "Response", "console:error-response")]
-    found.append(("history", "History", "console:error-history"))
+    found += [("history", "History", "console:error-history"), ("notes", "Notes", "console:error-notes")]
     return [(name, word, reverse(url, args=args) + query) for name, word, url in found]
 
 
