@@ -8,6 +8,7 @@ from apps.console.views.definitions import flow_definition
 from apps.console.views.error_acts import act_on_errors, act_page, undo
 from apps.console.views.errors import error_view, step_errors
 from apps.console.views.flows import flow_console, flow_history
+from apps.console.views.hooks import hook_page, renew, send
 from apps.console.views.retries import flow_retries, step_retries
 from apps.console.views.retry_data import save_retry_data
 from apps.console.views.runs import run_log, run_page
@@ -23,6 +24,9 @@ urlpatterns = [
     path("flows/<flow:flow_id>/", flow_console, name="flow"),
     path("flows/<flow:flow_id>/history/", flow_history, name="flow-history"),
     path("flows/<flow:flow_id>/definition/", flow_definition, name="flow-definition"),
+    path("flows/<flow:flow_id>/address/", hook_page, name="flow-hook"),
+    path("flows/<flow:flow_id>/address/send", send, name="flow-hook-send"),
+    path("flows/<flow:flow_id>/address/renew/", renew, name="flow-hook-renew"),
     path("flows/<flow:flow_id>/errors/", flow_errors, name="flow-errors"),
     path("flows/<flow:flow_id>/errors/retries/", flow_retries, name="flow-retries"),
     path(STEP + "open/", step_errors, {"state": "open"}, name="step-errors"),

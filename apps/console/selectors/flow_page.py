@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from apps.connectors.registry import CONNECTORS
 from apps.console.schedule_text import schedule_text
 from apps.console.selectors.step_facts import StepFacts, facts_of
 from apps.flows.models import Flow, Overlap, Step, StepKind
@@ -11,7 +12,7 @@ from apps.runs.models import FlowState, Run
 from apps.runs.statuses import RunKind, RunStatus
 
 NO_FACTS = StepFacts()
-CONNECTOR_WORDS = {"sql": "SQL", "http": "HTTP", "mail": "e-mail"}
+CONNECTOR_WORDS = {"sql": "SQL", "http": "HTTP", "email": "e-mail", "sftp": "SFTP", "s3": "S3"}
 OWN_RUNS = (RunKind.FLOW, RunKind.TEST)
 
 
@@ -70,6 +71,12 @@ class FlowHead:
         if self.flow.overlap == Overlap.SKIP and self.active_run is not None:
             return "A run is under way, and this flow's overlap policy is to skip the new one."
         return ""
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether requests that are sent to the flow's own address become its records."""
+        connectors = (CONNECTORS.get(node.app) for node in self.nodes if node.step.kind == StepKind.EXPORT)
+        return any(connector is not None and connector.listens for connector in connectors)
 
     def node_of(self, step_id: int) -> Node | None:
         return next((node for node in (*self.nodes, *self.removed) if node.step.pk == step_id), None)
