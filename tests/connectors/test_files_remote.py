@@ -14,9 +14,11 @@ import pytest
 from pydantic import ValidationError
 
 from apps.connectors.base import Connector, Limits, Surroundings
+from apps.connectors.files.content import Content
 from apps.connectors.files.options import FileExportOptions, FileImportOptions
 from apps.connectors.files.remote import S3Connector, SftpConnector
 from apps.connectors.files.remote import s3 as s3_module
+from apps.connectors.files.remote import shelf as shelf_module
 from apps.connectors.files.remote import store as store_module
 from apps.engine.ports import Batch, ConnectorError, Outage, Record, Window
 from tests.connectors.filing import NOON, batch_of
@@ -193,22 +195,40 @@ def test_two_runs_that_were_cut_off_do_not_lose_or_double_each_other(away: Away)
 
 
 def test_a_run_waits_for_another_that_writes_the_same_file(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.connectors.files.remote.shelf.LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(shelf_module, "LOCK_WAIT_S", 0.1)
     first, second = batch_of(records(1), run=1), batch_of(records(2), run=2)
     away.write("a.jsonl", first, finish=False)
     away.write("a.jsonl", second, finish=False)
-    with away.opened() as connector:
-        store = connector._store()  # type: ignore[attr-defined]
-        remove = store.remove
-        # it dies before it gives the lock back
-        monkeypatch.setattr(store, "remove", lambda name: None if "lock-" in name else remove(name))
-        target: Any = connector.open_import(FileImportOptions(path="a.jsonl"))
-        target.finish(first.scope)
+    with monkeypatch.context() as patch:
+        patch.setattr(Content, "write_to", die)
+        patch.setattr(shelf_module.RemoteShelf, "_give_back", lambda *_: None)
+        with pytest.raises(Killed):
+            away.finish("a.jsonl", first)
     with pytest.raises(Outage, match="is being written by another run"):
         away.finish("a.jsonl", second)
     away.finish("a.jsonl", first)
     away.finish("a.jsonl", second)
     assert ids(away.get("a.jsonl")) == [2]
+
+
+def test_a_run_that_died_after_its_file_was_there_keeps_nobody_waiting(
+    away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf_module, "LOCK_WAIT_S", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf_module.RemoteShelf, "_give_back", lambda *_: None)
+        away.write("a.jsonl", batch_of(records(1), run=1))
+    away.write("a.jsonl", batch_of(records(2), run=2), mode="append")
+    assert ids(away.get("a.jsonl")) == [1, 2]
+    assert away.names() == ["a.jsonl"]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def die(*_: object) -> None:
+    raise Killed
 
 
 def test_a_connection_cut_at_any_call_of_a_run_s_end_leaves_every_record_once(sftp: Away) -> None:

@@ -30,8 +30,8 @@ REFUSED = frozenset(
     ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403")
 )
 BUSY = frozenset(
-    ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted")
-    + ("500", "502", "503", "504")
+    {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted"}
+    | {"500", "502", "503", "504"}
 )
 RUN_HEADER = "flowmend-run"
 TAKEN = 412

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from typing import Any
 
 import orjson
 
@@ -98,7 +99,7 @@ class RemoteShelf:
         try:
             yield
         finally:
-            self._store.remove(lock)
+            self._give_back(lock, publication.folder)
 
     def _take(self, lock: str, run: str) -> bool:
         mine = orjson.dumps({"run": run, "at": time.time()})
@@ -107,11 +108,20 @@ class RemoteShelf:
         held = self._store.read(lock)
         if held is None:
             return False
-        holder = orjson.loads(held)
-        if holder["run"] != run and time.time() - holder["at"] < LOCK_STALE_S:
+        if self._is_in_use(orjson.loads(held), run):
             return False
         self._store.write(lock, mine)
         return True
+
+    def _is_in_use(self, holder: dict[str, Any], run: str) -> bool:
+        """Not by the same run, nor by one that has published all it had and then died."""
+        is_fresh = time.time() - holder["at"] < LOCK_STALE_S
+        return bool(holder["run"] != run and is_fresh and self.has_parts(holder["run"]))
+
+    def _give_back(self, lock: str, run: str) -> None:
+        held = self._store.read(lock)
+        if held is not None and orjson.loads(held)["run"] == run:
+            self._store.remove(lock)
 
 
 class RemoteParts:
