@@ -12,7 +12,15 @@ from apps.errors.services.planning import RETRIED_ALREADY
 from apps.errors.states import BulkKind
 from apps.runs.models import Run
 
-TAKEN = {BulkKind.RETRY.value: "retrying", BulkKind.RESOLVE.value: "resolved", BulkKind.REOPEN.value: "reopened"}
+TAKEN = {
+    BulkKind.RETRY.value: "retrying",
+    BulkKind.RESOLVE.value: "resolved",
+    BulkKind.REOPEN.value: "reopened",
+    BulkKind.EDIT.value: "changed",
+    BulkKind.TAG.value: "tagged",
+    BulkKind.ASSIGN.value: "assigned",
+    BulkKind.CLASSIFY.value: "attempts begin",
+}
 DONE_WORDS = {"retrying": "sent for retry"}
 
 

@@ -229,38 +229,37 @@ def retry_facts(reach: Reach, ids: list[int]) -> list[tuple[int, datetime | None
     return list(facts.values_list("cause", "due", "tried", "retrying"))
 
 
-NewestError = tuple[int, int, int, str, bytes | None]
-"""Cause, step, error id, message, record."""
+NewestError = tuple[int, int, str, bytes | None]
+"""Cause, error id, message, record."""
 
 
 def newest_errors(reach: Reach, ids: list[int]) -> list[NewestError]:
     """The newest errors of each cause, whatever its number of errors; one query."""
     newest = " UNION ALL ".join(
-        "SELECT * FROM (SELECT id, cause_id, step_id, message FROM error WHERE cause_id = %s "  # noqa: S608 (constants)
+        "SELECT * FROM (SELECT id, cause_id, message FROM error WHERE cause_id = %s "  # noqa: S608 (constants)
         f"ORDER BY id DESC LIMIT {NEWEST}) AS c{number}"
         for number in range(len(ids))
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT e.cause_id, e.step_id, e.id, substr(e.message, 1, {SHOWN_MESSAGE}), "  # noqa: S608 (constants)
+            f"SELECT e.cause_id, e.id, substr(e.message, 1, {SHOWN_MESSAGE}), "  # noqa: S608 (constants)
             f"CASE WHEN length(d.record) <= {LARGEST_RECORD} THEN d.record END "
             f"FROM ({newest}) AS e LEFT JOIN retry_data d ON d.error_id = e.id ORDER BY e.id DESC",
             ids,
         )
-        return [(*row[:4], bytes(row[4]) if row[4] is not None else None) for row in cursor.fetchall()]
+        return [(*row[:3], bytes(row[3]) if row[3] is not None else None) for row in cursor.fetchall()]
 
 
 def _fill_values(rows: list[CauseRow], errors: list[NewestError], of: dict[int, CauseRow]) -> None:
     records: dict[int, list[bytes]] = defaultdict(list)
-    steps: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
-    for cause, step, number, message, record in errors:
+    for cause, number, message, record in errors:
         row = of[cause]
         row.newest, row.message = max(row.newest, number), row.message or message
         if record is not None:
             records[row.cause.pk].append(record)
-            steps[step].append((row.cause.pk, record))
     for row in rows:
-        others = [record for head, record in steps[row.cause.step_id] if head != row.cause.pk]
+        same_flow = [other for other in rows if other is not row and other.cause.flow_id == row.cause.flow_id]
+        others = [record for other in same_flow for record in records[other.cause.pk]]
         row.common = strongest_value(records[row.cause.pk], others, message=row.message)
 
 
@@ -369,7 +368,7 @@ class CauseDetail:
     @cached_property
     def common(self) -> CommonValue | None:
         """The strongest value that its open records share; of the newest 1,000."""
-        records, others = failed_records(self.cause.step_id, self.ids)
+        records, others = failed_records(self.cause.flow_id, self.ids)
         message = self.sample.short_message if self.sample else ""  # type: ignore[attr-defined]
         return strongest_value(records, others, message=message)
 
@@ -379,18 +378,18 @@ class CauseDetail:
         return list(rows.select_related("member__user").order_by("id")[:200])
 
 
-def failed_records(step: int, ids: list[int]) -> tuple[list[bytes], list[bytes]]:
-    """The records of the newest open errors of these causes, and of the others at the step; one query."""
+def failed_records(flow: int, ids: list[int]) -> tuple[list[bytes], list[bytes]]:
+    """The records of the newest open errors of these causes, and of the others of the flow; one query."""
     marks = ", ".join(["%s"] * len(ids))
     rows = f"SELECT id, {{}} AS is_own FROM error WHERE {{}} AND {OPEN_ERROR} ORDER BY id DESC LIMIT {{}}"  # noqa: S608 (constants)
     own = rows.format(1, f"cause_id IN ({marks})", MOST_RECORDS)
-    others = rows.format(0, f"step_id = %s AND cause_id NOT IN ({marks})", MOST_OTHERS)
+    others = rows.format(0, f"flow_id = %s AND cause_id NOT IN ({marks})", MOST_OTHERS)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT e.is_own, d.record FROM "  # noqa: S608 (constants)
             f"(SELECT * FROM ({own}) AS own UNION ALL SELECT * FROM ({others}) AS others) AS e "
             f"JOIN retry_data d ON d.error_id = e.id WHERE length(d.record) <= {LARGEST_RECORD}",
-            [*ids, step, *ids],
+            [*ids, flow, *ids],
         )
         found = [(bool(is_own), bytes(record)) for is_own, record in cursor.fetchall()]
     return [record for own_one, record in found if own_one], [record for own_one, record in found if not own_one]

@@ -12,6 +12,7 @@ DEEPEST = 4
 LONGEST_VALUE = 60
 LEAST_SHARE = 0.4
 LEAST_LEAD = 0.15  # over the records that failed for other reasons, else the value says nothing about this one
+LEAST_COMPARED = 3  # records of other causes that have the field; with fewer it counts only if the message names it
 NAMED, EMPTY = 0.5, 0.3  # a field that the message names, or that is empty, is the likelier reason
 
 Pair = tuple[str, str]
@@ -35,24 +36,27 @@ class CommonValue:
 
 
 def strongest_value(records: Sequence[bytes], others: Sequence[bytes] = (), *, message: str = "") -> CommonValue | None:
-    """The strongest value shared by records of a cause, set against those of other causes of the step.
+    """The strongest value shared by records of a cause, set against those of other causes of the flow.
 
     None where there are fewer than two records, or nothing that tells them from others.
     """
     counts, of = _counted(records)
     if of < 2:
         return None
-    elsewhere, other_count = _counted(others)
+    elsewhere, _ = _counted(others)
+    compared: Counter[str] = Counter()
+    for (field, _), count in elsewhere.items():
+        compared[field] += count
     words = message.casefold()
     best: tuple[float, Pair] | None = None
     for pair, count in counts.items():
-        share = count / of
-        lead = share - (elsewhere[pair] / other_count if other_count else 0.0)
-        if share < LEAST_SHARE or lead < LEAST_LEAD or count < 2:
+        likelihood = _likelihood(pair, words)
+        lead = count / of - (elsewhere[pair] / compared[pair[0]] if compared[pair[0]] else 0.0)
+        is_evidence = compared[pair[0]] >= LEAST_COMPARED or likelihood >= NAMED
+        if count < 2 or count / of < LEAST_SHARE or lead < LEAST_LEAD or not is_evidence:
             continue
-        score = lead + _likelihood(pair, words)
-        if best is None or score > best[0]:
-            best = (score, pair)
+        if best is None or lead + likelihood > best[0]:
+            best = (lead + likelihood, pair)
     if best is None:
         return None
     field, value = best[1]
