@@ -1,6 +1,7 @@
 """What only MySQL and MariaDB do: their limits, codes, lock waits and ways to fail."""
 
 import socket
+import sys
 import threading
 from dataclasses import replace
 from typing import Any
@@ -236,3 +237,17 @@ def test_a_server_that_falls_silent_in_a_statement_is_given_up(place: SqlPlace) 
         ping = place.connector(port=server.getsockname()[1]).ping()
     assert not ping.is_ok
     assert "Could not connect to MariaDB" in ping.found
+
+
+def test_a_database_whose_library_is_not_installed_is_told_with_the_way_to_install_it(
+    mariadb_target: SqlPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"host": "127.0.0.1", "name": "stock", "user": "flows"}
+    monkeypatch.setitem(sys.modules, "pymssql", None)
+    with pytest.raises(ConnectorError, match="pip install pymssql"):
+        SqlConnector(SqlConnector.Config(database="mssql", **config), mariadb_target.surroundings)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    for name in [name for name in sys.modules if name.startswith("apps.connectors.sql.dialects.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ConnectorError, match=r"pip install 'flowmend\[databases\]'"):
+        SqlConnector(SqlConnector.Config(database="mysql", **config), mariadb_target.surroundings)

@@ -45,7 +45,7 @@ def test_every_mistake_in_a_connection_is_told_and_nothing_stored(account):
             account=account,
             name="warehouse",
             kind="sql",
-            config={"database": "oracle", "prot": 1, "password": CANARY},
+            config={"database": "dbase", "prot": 1, "password": CANARY},
             secrets={"pasword": "x"},
         )
     told = {mistake.place: str(mistake) for mistake in caught.value.mistakes}
