@@ -17,14 +17,11 @@ from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session, Written
 from apps.engine.records import Item, Page
 from apps.engine.result import FailedRecord, PageResult
-from apps.engine.steps import STEPS, send, split
+from apps.engine.steps import NOT_SENT, STEPS, send, split
 from apps.engine.walk import Opened, Walk, outage_wait
 
 MAX_REPLAYS = 50
 """After that many walks of one page everything that still fails is taken out at once with its writes."""
-
-NOT_SENT = Failure(ErrorSource.INTERNAL, "not_sent", "It was not sent yet.")
-"""Marks, in the ledger of a delivery that ran out of time, the records that it did not write."""
 
 Mark = tuple[Item, int, dict[str, Any], int, bool, bool]
 """An item as it was when the page's walk began, to begin again from; a plain tuple, for there is one per record."""
@@ -105,6 +102,7 @@ class Delivery:
         if refusal is not None:
             roll_back(sessions)
             return self._halves(entrance, page, marks, refusal)
+        carried.settle(marks)
         result = merge(entrance.result, walk.result, carried)
         self._send_held(walk, result)
         return result, walk.copies
@@ -155,13 +153,10 @@ class Delivery:
 
     def _send_held(self, walk: Walk, result: PageResult) -> None:
         """Sends that cannot be rolled back go out when the scope stands."""
-        gone = {entry.item.ordinal for entry in result.failures() if not entry.is_handled}
         walk.is_scoped = False
         walk.result = result
         for node, items, bodies in walk.held:
-            keep = [i for i, item in enumerate(items) if item.ordinal not in gone]
-            result.tally(node.index).rolled_back += [item for item in items if item.ordinal in gone]
-            send(walk, node, [items[i] for i in keep], [bodies[i] for i in keep], onward=False)
+            send(walk, node, items, bodies, onward=False)
 
     # --- ledger ----------------------------------------------------------------------------------------------------
     def _ledgered(self) -> bool:
@@ -184,7 +179,7 @@ class Delivery:
 
     def _write_ledger(self, key: LedgerKey, walk: Walk, carried: "Carried", sessions: list[Session]) -> None:
         if sessions and walk.forced is None and self._ledgered():
-            outcomes = pack_outcomes([*carried.write_failures, *walk.write_failures])
+            outcomes = pack_outcomes([*carried.ledger_rows(), *walk.write_failures])
             sessions[0].write_ledger(key, outcomes)
 
     def _sessions(self) -> list[Session]:
@@ -273,7 +268,7 @@ def marked(item: Item) -> Mark:
 def restored(mark: Mark) -> Item:
     item = mark[0]
     _, item.at, item.record, item.attempt, item.failed, item.taken = mark
-    item.first_write = None
+    item.first_write = item.fork = None
     return item
 
 
@@ -285,33 +280,80 @@ class Carried:
         self.ordinals: set[int] = set()
         self.result = PageResult()
         self.write_failures: list[tuple[str, int, Failure]] = []
+        self.undone: dict[int, tuple[str, Failure]] = {}
 
     def take(self, walk: Walk, *, drop_all_failed: bool = False) -> None:
         """Keep what the walk found out about the records whose writes must be undone."""
-        entries = walk.undo + (walk.result.failures() if drop_all_failed else [])
-        ordinals = {entry.item.ordinal for entry in entries} | {item.ordinal for item in walk.parked_undo}
+        undo = {entry.item.ordinal: entry for entry in reversed(walk.undo)}  # of copies the first stands for all
+        parked = {item.ordinal: item for item in walk.parked_undo if item.ordinal not in undo}
+        ordinals = {*undo, *parked}
+        if drop_all_failed:
+            ordinals |= {entry.item.ordinal for entry in walk.result.failures()}
         self.write_failures += [row for row in walk.write_failures if row[1] in ordinals]
-        self._keep_visits(walk, ordinals, {item.ordinal: item.at for item in walk.parked_undo})
-        for entry in walk.undo:
-            self.result.tally(entry.node).failed.append(entry)
-            entry.item.taken = False
-        self.result.rest.extend(walk.parked_undo)
-        if walk.parked_undo and walk.result.wait:
+        self._note_undone(walk, undo, parked)
+        self._keep_visits(walk, ordinals, {item.ordinal: item.at for item in parked.values()})
+        self._keep_failures(walk, undo)
+        self.result.rest.extend(parked.values())
+        if parked and walk.result.wait:
             self.result.wait = walk.result.wait
         if walk.result.stopped_by in walk.undo:
             self.result.stopped_by = walk.result.stopped_by
         self.ordinals |= ordinals
 
+    def _note_undone(self, walk: Walk, undo: dict[int, FailedRecord], parked: dict[int, Item]) -> None:
+        """Where the first of the undone writes was, for the ledger: it does not stand in the target."""
+        failures = {ordinal: entry.failure for ordinal, entry in undo.items()} | dict.fromkeys(parked, NOT_SENT)
+        for node in reversed(self.plan.nodes):
+            if self._writes(node):
+                written = {item.ordinal for item in walk.result.tally(node.index).succeeded}
+                self.undone |= {o: (node.key, failure) for o, failure in failures.items() if o in written}
+
+    def _writes(self, node: Node) -> bool:
+        return node.kind is StepKind.IMPORT and node.is_transactional
+
     def _keep_visits(self, walk: Walk, ordinals: set[int], restarts: dict[int, int]) -> None:
+        end = len(self.plan.nodes)
         for index, tally in walk.result.tallies.items():
             kept = self.result.tally(index)
             kept.busy_s += tally.busy_s
-            writes = self.plan.nodes[index].kind is StepKind.IMPORT and self.plan.nodes[index].is_transactional
-            for item in tally.succeeded:
-                if item.ordinal in ordinals and index < restarts.get(item.ordinal, len(self.plan.nodes)):
-                    (kept.rolled_back if writes else kept.succeeded).append(item)
-            kept.ignored += [i for i in tally.ignored if i.ordinal in ordinals]
-            kept.failed += [entry for entry in tally.failed if entry.item.ordinal in ordinals]
+            stay = {o for o in ordinals if index < restarts.get(o, end)}
+            done = [item for item in tally.succeeded if item.ordinal in stay]
+            (kept.rolled_back if self._writes(self.plan.nodes[index]) else kept.succeeded).extend(done)
+            kept.ignored += [item for item in tally.ignored if item.ordinal in stay]
+            kept.failed += [entry for entry in tally.failed if entry.item.ordinal in stay]
+        for node, items, _ in walk.held:
+            waiting = [i for i in items if i.ordinal in ordinals and node.index < restarts.get(i.ordinal, end)]
+            self.result.tally(node.index).rolled_back += waiting
+
+    def _keep_failures(self, walk: Walk, undo: dict[int, FailedRecord]) -> None:
+        """One failure a record: behind a fork its retry goes all ways again, so the other ways' failures wait."""
+        for entry in walk.undo:
+            if undo[entry.item.ordinal] is entry:
+                self.result.tally(entry.node).failed.append(entry)
+            else:
+                self.result.tally(entry.node).rolled_back.append(entry.item)
+        forks = {o: entry.start for o, entry in undo.items() if entry.item.fork is not None}
+        for index, tally in self.result.tallies.items() if forks else ():
+            failed, tally.failed = tally.failed, []
+            for entry in failed:
+                ordinal = entry.item.ordinal
+                if entry is undo.get(ordinal) or forks.get(ordinal, index) >= index:
+                    tally.failed.append(entry)
+                else:
+                    tally.rolled_back.append(entry.item)
+
+    def settle(self, marks: list[Mark]) -> None:
+        """A record of which a copy was taken out has failed, whatever became of the others."""
+        failed = {entry.item.ordinal for entry in self.result.failures() if not entry.is_handled}
+        for item, *_ in marks:
+            if item.ordinal in failed:
+                item.failed, item.taken = True, False
+
+    def ledger_rows(self) -> list[tuple[str, int, Failure]]:
+        """The failures of writes, and at their first write the records that something else undid."""
+        told = {ordinal for _, ordinal, _ in self.write_failures}
+        undone = [(key, o, failure) for o, (key, failure) in self.undone.items() if o not in told]
+        return [*self.write_failures, *undone]
 
 
 def ledger_part(items: list[Item]) -> str:

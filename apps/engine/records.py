@@ -24,10 +24,11 @@ class Item:
     """One record at one place of its way.
 
     `at` is the index of the node it stands before, `record` what it is there. `first_write` names the node (and the
-    record at its input) from which a retry must start once that write is undone. `alone` items leave the flow after
-    their node: what comes after it was done before. `origin` is the record as exported, or its hash. A retry carries
-    the id of its `error`, that error's place in the `order` of passes, and its `root`: the run that first exported
-    the record, and its ordinal there.
+    record at its input) from which a retry must start once that write is undone; `fork` the branch (and the record
+    there) where copies of this record went other ways, for a write behind it is undone with theirs. `alone` items
+    leave the flow after their node: what comes after it was done before. `origin` is the record as exported, or its
+    hash. A retry carries the id of its `error`, that error's place in the `order` of passes, and its `root`: the run
+    that first exported the record, and its ordinal there.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Item:
         "error",
         "failed",
         "first_write",
+        "fork",
         "generation",
         "key",
         "order",
@@ -60,6 +62,7 @@ class Item:
         self.taken = False
         self.alone = False
         self.first_write: tuple[int, Record] | None = None
+        self.fork: tuple[int, Record] | None = None
         self.error: int | None = None
         self.order: int | None = None
         self.root: tuple[int, int] | None = None
@@ -69,7 +72,7 @@ class Item:
         twin = Item(self.ordinal, self.record, self.key, self.at)
         twin.attempt, twin.generation, twin.alone = self.attempt, self.generation, self.alone
         twin.origin, twin.error, twin.order, twin.root = self.origin, self.error, self.order, self.root
-        twin.failed, twin.taken, twin.first_write = self.failed, self.taken, self.first_write
+        twin.failed, twin.taken, twin.first_write, twin.fork = self.failed, self.taken, self.first_write, self.fork
         return twin
 
     @property

@@ -11,7 +11,8 @@ from apps.engine.records import Item
 class FailedRecord:
     """One record that failed at a step, and where a retry of it starts with which record.
 
-    `is_handled`: the step's policy answered the failure (ignored): it counts, but nobody has to act.
+    `is_handled`: the step's policy answered the failure (ignored): it counts, but nobody has to act. `is_alone`: what
+    comes after the step was done before, so a retry does only this one.
     """
 
     item: Item
@@ -23,6 +24,7 @@ class FailedRecord:
     key: str = ""
     raw: bytes | None = None
     place: str = ""
+    is_alone: bool = False
 
 
 @dataclass(slots=True)

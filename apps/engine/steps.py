@@ -34,6 +34,8 @@ EXPRESSION_CLASS = {
 
 
 NOT_SENT_YET = "the rest was not sent yet"
+NOT_SENT = Failure(ErrorSource.INTERNAL, "not_sent", "It was not sent yet.")
+"""Marks, in the ledger of a delivery, the records that it did not write and that wait for another one."""
 IN_DOUBT = Failure(
     ErrorSource.APPLICATION,
     "in_doubt",
@@ -143,6 +145,8 @@ def run_branch(walk: Walk, node: Node, items: list[Item]) -> None:
             continue
         if not firsts:
             walk.ignore(node, [item])
+        if len(firsts) > 1 and item.fork is None:
+            item.fork = (node.index, item.record)
         for number, first in enumerate(firsts):
             twin = item if number == 0 else walk_copy(walk, item)
             walk.result.tally(node.index).succeeded.append(twin)
@@ -237,6 +241,7 @@ def run_import(walk: Walk, node: Node, items: list[Item]) -> None:
     if not items:
         return
     if walk.is_scoped and not node.is_transactional:
+        keep_first_write(node, items)
         walk.held.append((node, items, bodies))
         walk.forward(node, items)
     else:
@@ -277,6 +282,8 @@ def without_forced(walk: Walk, node: Node, items: list[Item], bodies: list[Recor
         failure = walk.forced.get((node.key, item.ordinal))
         if failure is None:
             kept.append((item, body))
+        elif failure == NOT_SENT:
+            walk.begin_again(node, item)
         else:
             walk.fail(node, item, failure)
     return [item for item, _ in kept], [body for _, body in kept]
@@ -317,7 +324,8 @@ def book(walk: Walk, node: Node, items: list[Item], written: Written, onward: bo
         good = [item for index, item in enumerate(items) if index not in written.failures | written.not_sent]
     else:
         good = items
-    keep_first_write(walk, node, good)
+    if walk.is_scoped and node.is_transactional:
+        keep_first_write(node, good)
     for item in good:
         item.taken = True
     if written.answers and node.response_mapping is not None:
@@ -334,11 +342,11 @@ def book(walk: Walk, node: Node, items: list[Item], written: Written, onward: bo
         walk.succeed(node, good, onward=onward)
 
 
-def keep_first_write(walk: Walk, node: Node, items: list[Item]) -> None:
-    if walk.is_scoped and node.is_transactional:
-        for item in items:
-            if item.first_write is None:
-                item.first_write = (node.index, item.record)
+def keep_first_write(node: Node, items: list[Item]) -> None:
+    """From here a retry must start when a later step fails: the write is undone, or the held send is not made."""
+    for item in items:
+        if item.first_write is None:
+            item.first_write = item.fork or (node.index, item.record)
 
 
 def with_answers(walk: Walk, node: Node, items: list[Item], written: Written) -> list[Item]:

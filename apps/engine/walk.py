@@ -115,7 +115,10 @@ class Walk:
             self.try_again(node, item, failure)
             return
         final = policy.final()
-        entry = FailedRecord(item, node.index, failure, node.index, item.record, key=self.key_at(node, item))
+        entry = FailedRecord(
+            item, node.index, failure, node.index, item.record, key=self.key_at(node, item),
+            is_alone=item.alone or not onward,
+        )  # fmt: skip
         if final is OnError.IGNORE:
             self.pass_handled(node, entry, onward)
             return
@@ -149,10 +152,13 @@ class Walk:
         item.generation += not (failure.unknown or failure.keeps_key)  # a definite failure ends the key of this send
         reason = f"step {node.name}: attempt {item.attempt + 1} of {node.policy.attempts + 1} after {failure.message}"
         self.wait_for(Wait(wait_s, reason, node.connection))
+        self.begin_again(node, item)
+
+    def begin_again(self, node: Node, item: Item) -> None:
+        """Park an item before the node, or where its writes of this scope began, which are undone."""
         if self.is_scoped and item.first_write is not None:
-            start, item.record = item.first_write
-            item.first_write = None
-            item.at = start
+            item.at, item.record = item.first_write
+            item.first_write, item.taken = None, False
             self.parked_undo.append(item)
         else:
             self.park(node.index, [item])
@@ -195,12 +201,13 @@ def outage_wait(node: Node, outage: Outage) -> Wait:
 def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:
     """The idempotency key of a record at a step: stable while its outcome is unknown, new with a new generation.
 
-    SHA-256 of account, step, root run, record identity and generation; the payload is not in it.
+    SHA-256 of account, step, root run, the record's ordinal there, and generation; the payload is not in it, nor is the
+    trace key, which a step may have of its own.
     """
 
     def key_of(node: Node, item: Item) -> str:
         run, ordinal = item.root or (root_run, item.ordinal)
-        text = f"{account}:{node.key}:{run}:{ordinal}:{item.key_hash}:{item.generation}"
+        text = f"{account}:{node.key}:{run}:{ordinal}:{item.generation}"
         return sha256(text.encode()).hexdigest()
 
     return key_of

@@ -13,9 +13,9 @@ from apps.engine.records import Item
 from apps.engine.result import FailedRecord, PageResult
 from apps.errors.auto_resolve import judge, match_new, watched_errors
 from apps.errors.cause_writing import write_causes
-from apps.errors.facts import Book, Booked, NewError, new_error
+from apps.errors.facts import Book, Booked, NewError, new_error, next_generation
 from apps.errors.handover import inherit_notes, move_notes
-from apps.errors.models import Cause, Error, StepState
+from apps.errors.models import Cause, Error, RetryData, StepState
 from apps.errors.retried import Retried, ended_retries, leave_old_causes, write_retried
 from apps.errors.schedule import next_attempt
 from apps.errors.services.counting import count_resolved, lock_flow_states, lock_states, shift_open, shift_step_runs
@@ -115,8 +115,10 @@ def _write_again(book: Book, again: list[Retried]) -> None:
             error.classification, old.occurred_at, old.attempts + 1, now=book.now,
             retry_after_s=error.entry.failure.retry_after_s,
         )  # fmt: skip
+        due = due if book.is_auto_resolving else None
         rows.append((old.id, error.message, causes[old.step, error.fingerprint], old.attempts + 1, due))
     set_rows(Error, ["message", "cause", "attempts", "next_attempt_at"], rows)
+    set_rows(RetryData, ["generation"], [(error.id, next_generation(error.entry)) for error in errors])
 
 
 def resolve_windows(book: Book, *, has_own_window: bool) -> None:

@@ -133,6 +133,12 @@ def new_error(book: Book, entry: FailedRecord, *, unit: str = ErrorUnit.RECORD) 
     )
 
 
+def next_generation(entry: FailedRecord) -> int:
+    """Whose idempotency key the next send carries: a definite failure ends the one of this send."""
+    is_definite = not (entry.failure.unknown or entry.failure.keeps_key)
+    return entry.item.generation + is_definite
+
+
 def _placed(entry: FailedRecord) -> str:
     """The failure's words after the place in the source; many connectors begin with it themselves."""
     message = entry.failure.message

@@ -46,6 +46,11 @@ class Retried:
         return self.item.at == END
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether the attempt may have arrived: then a person has to say, and nothing is tried by itself."""
+        return self.entry is not None and self.entry.failure.unknown
+
+    @property
     def is_resolved(self) -> bool:
         """Whether the error is closed now; one that was resolved before its retry stays so."""
         return bool(self.reason) or not self.was_open
@@ -99,7 +104,7 @@ def _judge(retried: Retried, steps: Sequence[int], result: PageResult, *, is_aut
         retried.reason = Reason.SUCCEEDED if retried.passed == Passed.SUCCESS else ""
     elif retried.entry is None or _went_through_own_step(retried, steps, result):
         retried.reason = Reason.RETRIED
-    elif is_auto and retried.was_open and steps[retried.entry.node] == retried.step:
+    elif is_auto and retried.was_open and steps[retried.entry.node] == retried.step and not retried.is_unknown:
         retried.is_again = True
     else:
         retried.reason = Reason.RETRY_FAILED

@@ -8,7 +8,7 @@ from apps.core.bulk import add_up, insert_rows, reserve_ids, set_rows, shift_row
 from apps.core.text import storable, storable_value
 from apps.engine.records import to_json
 from apps.errors.cause_writing import write_causes
-from apps.errors.facts import Book, Booked, NewError, Watched
+from apps.errors.facts import Book, Booked, NewError, Watched, next_generation
 from apps.errors.models import Cause, Error, RetryData, StepState
 from apps.errors.retried import Retried
 from apps.errors.schedule import next_attempt
@@ -119,13 +119,11 @@ def _effects(error: NewError) -> dict[str, Any]:
 def _retry_row(book: Book, error: NewError) -> tuple[Any, ...]:
     entry = error.entry
     record = None if error.unit != ErrorUnit.RECORD else (entry.raw if entry.raw is not None else to_json(entry.record))
-    window = dict(error.window) if error.window is not None else None
+    window = dict(error.window) if error.window is not None else ({"alone": True} if entry.is_alone else None)
     root, ordinal = entry.item.root or (book.root_run, entry.item.ordinal)
     start = book.steps[entry.start]
-    is_definite = not (entry.failure.unknown or entry.failure.keeps_key)
-    generation = entry.item.generation + is_definite  # a definite failure ends the key of this send
     origin = ordinal if error.unit == ErrorUnit.RECORD else None
-    return (error.id, book.account, start, record, window, root, origin, 0, generation, 1)
+    return (error.id, book.account, start, record, window, root, origin, 0, next_generation(entry), 1)
 
 
 def write_states(book: Book, new: list[NewError], watched: list[Watched], retried: list[Retried]) -> None:

@@ -25,6 +25,7 @@ from apps.errors.services.counting import lock_flow_states
 from apps.errors.states import ErrorUnit
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
+from apps.execution.unsent import unsent, waiting_parts
 from apps.flows.models import Flow, Step
 from apps.flows.services import note_outage, note_success, offline_among
 from apps.runs.models import Intent, IntentState, LogLevel, Run
@@ -76,6 +77,7 @@ class RunJournal:
         position = self.run.position or {}
         self.next_seq: int = position.get("seq", 0)
         self.next_ordinal: int = position.get("ordinal", 0)
+        self.exports_in_order = position.get("in_order", True)
         self.is_exported = self.run.done_exporting
 
     # --- pages in --------------------------------------------------------------------------------------------------
@@ -160,10 +162,11 @@ class RunJournal:
             fence=int(claim),
             deliveries=int(claim),
         )
-        position = {
+        position: dict[str, Any] = {
             "seq": self.next_seq + 1,
             "ordinal": self.next_ordinal + fetched.records,
             "source": fetched.position,
+            "in_order": self.exports_in_order,  # also for a worker that cannot open the source
         }
         self._store(row, position)
         self.next_seq, self.next_ordinal = position["seq"], position["ordinal"]
@@ -315,6 +318,7 @@ class RunJournal:
         if run.cancel_requested_at is None:
             return False
         lock_flow_states(run.account_id, run.flow_id)
+        self._set_aside_parts(run)
         drop_pages(self.run)
         end_run(run, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
         self._release_retried(run)
@@ -337,6 +341,7 @@ class RunJournal:
             self._release_retried(run)
             return
         lock_flow_states(run.account_id, run.flow_id)
+        self._set_aside_parts(run)
         window = {"position": self._delivered_position(), "from": _iso(run.window_from), "to": _iso(run.window_to)}
         drop_pages(self.run)
         booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window)
@@ -345,6 +350,21 @@ class RunJournal:
         end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED)
         if self.retries is Retries.UNIT:
             end_unit_retry(run, succeeded=False, new_error=booked.ids[0])
+
+    def _set_aside_parts(self, run: Run) -> None:
+        """Errors for what waits of pages that were delivered in part; a retry of records gives its own back."""
+        if self.retries is Retries.RECORDS:
+            return
+        for row in waiting_parts(run):
+            book = self._book(run, row.seq)
+            page, result = unsent(row, self.plan)
+            booked = book_page(book, result)
+            PageRow.unscoped.filter(pk=row.pk).update(state=PageState.DONE, payload=None, error_rows=booked.rows)
+            is_through = not any(part.seq == row.seq and part.pk != row.pk for part in waiting_parts(run))
+            count_page(book, self.plan, result, booked, is_through=is_through)
+            log_lines(book, self.plan, page, result)
+            if is_through:
+                self._move_checkpoint(row)
 
     def _delivered_position(self) -> Any:
         """Where the window goes on: behind the last page that is through."""

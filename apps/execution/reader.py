@@ -1,9 +1,11 @@
 """Reads ahead: the next page is fetched, numbered and packed in a thread while the present one is delivered."""
 
+import logging
 import queue
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from time import monotonic
 
 from apps.engine.loop import Fetched
 from apps.engine.ports import ConnectorError, ErrorSource, Outage, Source
@@ -11,6 +13,10 @@ from apps.engine.records import KeyOf, number_records, pack
 
 AHEAD = 2
 """Pages that wait in memory at most."""
+CLOSE_PATIENCE_S = 5.0
+"""How long a read that hangs may hold up the end of a slice; it ends when its connection is closed, or by itself."""
+
+logger = logging.getLogger(__name__)
 
 
 class ReadAhead:
@@ -47,7 +53,8 @@ class ReadAhead:
         if self._thread is None:
             self._source.close()
             return
-        while self._thread.is_alive():
+        patience = monotonic() + CLOSE_PATIENCE_S
+        while self._thread.is_alive() and monotonic() < patience:
             self._drain()
             self._thread.join(timeout=0.05)
 
@@ -67,14 +74,16 @@ class ReadAhead:
         except BaseException as error:
             last = error
         finally:
+            self._close_source()  # before the end is told: who hears of it may move the file away
             self._offer(last)
-            self._close_source()
 
     def _close_source(self) -> None:
         try:
             self._source.close()
         except Outage:
             return  # the connection is gone already
+        except Exception:
+            logger.exception("A source could not be closed.")
 
     def _offer(self, page: Fetched | BaseException | None) -> bool:
         """Hand a page over; False once nobody wants it any more."""
@@ -85,6 +94,21 @@ class ReadAhead:
                 continue
             return True
         return False
+
+
+class NoSource:
+    """The export could not be opened: told only when a page of it is asked for, behind those that are stored."""
+
+    is_resumable = True
+
+    def __init__(self, error: ConnectorError) -> None:
+        self._error = error
+
+    def next(self) -> Fetched | None:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing was opened."""
 
 
 class ReadInPlace:

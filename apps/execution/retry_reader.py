@@ -66,8 +66,8 @@ class RetryReader:
         item.root = (data.root_run_id, data.origin_ordinal or 0)
         item.origin = error.payload_hash if error.payload_hash is not None else item.record
         item.remember_hash(error.key_hash)
-        if item.at != END:
-            item.alone = self.plan.nodes[item.at].policy.continue_on_error  # what follows was done before
+        if item.at != END:  # what follows was done before
+            item.alone = self.plan.nodes[item.at].policy.continue_on_error or bool((data.window or {}).get("alone"))
         return item
 
     def _start(self, error: Error, data: RetryData, record: dict[str, Any] | None) -> int:

@@ -20,17 +20,19 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models import Q
 
-from apps.core.clock import database_now
+from apps.core.clock import DatabaseNow, database_now
 from apps.execution import drain
 from apps.execution.claims import due
 from apps.execution.processes import STOP_PATIENCE_S, Child
-from apps.runs.models import Machine, Run
+from apps.runs.models import FlowState, Machine, Run
 from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.25
 SIGN_OF_LIFE_S = 5.0
+NEWEST = 1_000
+"""Runs that are looked through for the last one that began; the state of a flow tells of its own, not of retries."""
 MANAGE = str(settings.BASE_DIR / "manage.py")
 
 
@@ -54,6 +56,14 @@ def web(host: str, port: int) -> Child:
         "--threads", str(settings.WEB_THREADS), "--config", "python:config.gunicorn", "--chdir", str(settings.BASE_DIR),
     ]  # fmt: skip
     return Child("web", command)
+
+
+def moves(since: DatabaseNow) -> bool:
+    """Whether a run began or ended since: then the workers work, and what waits only waits for its turn."""
+    began_or_ended = Q(last_started_at__gt=since) | Q(last_ended_at__gt=since)
+    newest = Run.unscoped.order_by("-pk").values("pk")[:NEWEST]
+    runs = Run.unscoped.filter(Q(started_at__gt=since) | Q(ended_at__gt=since), pk__in=newest)
+    return FlowState.unscoped.filter(began_or_ended).exists() or runs.exists()
 
 
 class Supervisor:
@@ -113,7 +123,7 @@ class Supervisor:
         Machine.objects.filter(seen_at__lt=database_now(seconds=-3600)).delete()
 
     def _is_stuck(self) -> bool:
-        """Whether a run waits for a worker for longer than two leases although workers are free."""
+        """Whether a run waits for a worker for longer than two leases, workers are free, and nothing moves."""
         patience = 2 * settings.LEASE_SECONDS
         if time.monotonic() - self.cluster_started_at < patience:
             return False
@@ -122,7 +132,7 @@ class Supervisor:
         unheard = Q(status=RunStatus.QUEUED, wait_reason="", created_at__lt=long_ago)
         waiting = Run.unscoped.filter(due(), Q(not_before__isnull=True) | Q(not_before__lt=long_ago))
         at_work = Run.unscoped.filter(status=RunStatus.RUNNING, lease_until__gt=database_now()).count()
-        stuck = at_work < settings.WORKERS and waiting.filter(abandoned | unheard).exists()
+        stuck = at_work < settings.WORKERS and waiting.filter(abandoned | unheard).exists() and not moves(long_ago)
         if stuck:
             self.cluster_started_at = time.monotonic()
         return stuck

@@ -25,18 +25,18 @@ from apps.execution.books import log_run, stored_checkpoint
 from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, lease_is_free, release_run
 from apps.execution.journal import Fenced, Retries, RunJournal
 from apps.execution.opened import OpenedSteps
-from apps.execution.reader import ReadAhead, ReadInPlace, reader_of
+from apps.execution.reader import NoSource, ReadAhead, ReadInPlace, reader_of
 from apps.execution.retry_reader import RetryReader, is_unit_retry
 from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
 from apps.runs.models import LogLevel, Run
-from apps.runs.services import RETRY_KINDS, hint
+from apps.runs.services import RETRY_KINDS, hint, is_in_delivery
 from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
 
-AnyReader = ReadAhead | ReadInPlace | RetryReader
+AnyReader = NoSource | ReadAhead | ReadInPlace | RetryReader
 LONGEST_SLICE_S = 600.0
 FAILED_DATABASE_WAIT_S = 2.0
 
@@ -100,7 +100,10 @@ class Slice:
     def _loop(
         self, run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps, is_over: Callable[[], bool]
     ) -> bool:
-        if journal.cancel() or journal.wait_for_connection():
+        if journal.cancel():
+            publish_if_ended(run, opened)
+            return False
+        if journal.wait_for_connection():
             return False
         reader = open_reader(run, plan, journal, opened)
         if reader is None:
@@ -162,12 +165,8 @@ def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) 
         return RetryReader(run, plan, first_ordinal=journal.next_ordinal, now=now)
     try:
         source = opened.source(window_of(run, plan, now))
-    except Outage as outage:
-        journal.wait_for_source(outage)
-        return None
     except ConnectorError as error:
-        journal.fail_export(error)
-        return None
+        return without_source(run, journal, error)
     journal.exports_in_order = source.in_order
 
     def before_end() -> None:
@@ -176,6 +175,17 @@ def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) 
 
     journal.before_end = before_end
     return reader_of(source, key_of=plan.key_of, first_ordinal=journal.next_ordinal, now=now)
+
+
+def without_source(run: Run, journal: RunJournal, error: ConnectorError) -> NoSource | None:
+    """The export cannot be opened. A page that may stand in the target is delivered and booked before that counts."""
+    if is_in_delivery(run):
+        return NoSource(error)
+    if isinstance(error, Outage):
+        journal.wait_for_source(error)
+    else:
+        journal.fail_export(error)
+    return None
 
 
 def window_of(run: Run, plan: Plan, now: datetime) -> Window:

@@ -210,9 +210,9 @@ def cancel_run(*, run: Run, member: Member | None) -> Run:
 def needs_worker_to_end(run: Run) -> bool:
     """Whether ending a run is more than a word in its row.
 
-    A retry gives back the errors that were not sent, a page in delivery is booked, files come into their place.
+    A retry gives back the errors that were not sent, what waits of a page is set aside, files come into their place.
     """
-    return run.kind in RETRY_KINDS or run.pages_done > 0 or is_in_delivery(run)
+    return run.kind in RETRY_KINDS or run.records_in > 0 or is_in_delivery(run)
 
 
 def wake(run: Run) -> None:

@@ -374,7 +374,7 @@ def test_a_connection_is_online_once_a_run_went_through_it_and_keeps_its_last_er
     running = world.begin()
     running.run_page(records(1))
     connection.refresh_from_db()
-    assert (connection.failures, connection.last_error) == (1, "connection db: Could not connect.")
+    assert (connection.failures, connection.last_error) == (1, "Could not connect.")
 
     world.database.is_down = False
     Run.unscoped.update(not_before=None)

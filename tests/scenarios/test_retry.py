@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from apps.accounts.models import Role
 from apps.core import clock
-from apps.engine.plan import OnError, Policy, ScopeKind
-from apps.engine.ports import BadRecord, ConnectorError, Failure
+from apps.engine.plan import OnError, Policy, ScopeKind, StepKind
+from apps.engine.ports import BadRecord, ConnectorError, Failure, Repeats
 from apps.errors.models import BulkItem, Error, RetryData, RetryItem, RetryVersion, StepState
 from apps.errors.services import (
     EditConflict,
@@ -26,7 +26,7 @@ from apps.runs.models import FlowState, Run
 from apps.runs.services import cancel_run
 from tests.factories import make_member, make_step
 from tests.fakes.running import World, books, make_world
-from tests.fakes.world import chain, table_step
+from tests.fakes.world import FakeDatabase, FakeTable, chain, node, table_step
 from tests.scenarios.retry_world import retry, retry_runs, run_once, take_retry, work_retries, work_retry
 
 pytestmark = pytest.mark.django_db
@@ -453,8 +453,29 @@ def test_an_act_on_many_is_done_by_a_worker_and_can_be_cut_anywhere(world, accou
     assert books() == []
 
 
+def test_a_send_that_failed_after_the_commit_is_retried_alone(account):
+    """It was held back until what comes after it stood in the table: that is not written a second time."""
+    mail = node(1, "mail", StepKind.IMPORT, connection="smtp")
+    plan = chain(mail, table_step(2, "target"), scope=ScopeKind.RECORD)
+    world = make_world(account, plan=plan)
+    make_step(world.flow, key="mail", name="Mail", position=1)
+    outbox = FakeDatabase(fails=lambda table, body: "refused")
+    world.opened.targets["mail"] = FakeTable(outbox, "mail", transactional=False)
+    world.opened.targets["target"].repeats = Repeats.LEDGER
+    run_once(world, records(1))
+    outbox.fails = lambda table, body: None
+
+    retry(world)
+    work_retries(world)
+
+    assert len(world.database.rows["target"]) == 1
+    assert list(outbox.rows["mail"]) == [1]
+    assert Error.unscoped.get().reason == "retried"
+    assert books() == []
+
+
 # --- auto-retry ------------------------------------------------------------------------------------------------------
-def flaky(world: World, *ids, text="The server is busy.", classification="intermittent"):
+def flaky(world: World, *ids, text="The server is busy.", classification="intermittent", unknown=False):
     """The destination refuses these records for a passing reason."""
     target = world.opened.targets["target"]
     original = type(target).write
@@ -463,7 +484,7 @@ def flaky(world: World, *ids, text="The server is busy.", classification="interm
         written = original(target, batch)
         for index, body in enumerate(batch.bodies):
             if body.get("id") in ids:
-                written.failures[index] = Failure("application", "503", text, classification)
+                written.failures[index] = Failure("application", "503", text, classification, unknown=unknown)
         return written
 
     target.write = write
@@ -563,6 +584,43 @@ def test_auto_retries_wait_while_the_flow_is_disabled(world, noon):
     assert attempt(world, noon, 31) == 0
     Flow.unscoped.update(enabled=True)
     assert attempt(world, noon, 61) == 1
+
+
+def test_an_automatic_attempt_that_may_have_arrived_is_in_doubt_and_not_tried_again_by_itself(world, noon):
+    flaky(world, 1)
+    run_once(world, records(1))
+    flaky(world, 1, unknown=True)
+
+    started = [attempt(world, noon, seconds) for seconds in (31, 91, 5000)]
+
+    assert started == [1, 0, 0]
+    old, new = Error.unscoped.order_by("id")
+    assert (old.state, old.reason) == ("resolved", "retry_failed")
+    assert (new.state, new.in_doubt, new.next_attempt_at) == ("open", True, None)
+    assert books() == []
+
+
+def test_each_automatic_attempt_after_a_definite_failure_carries_a_key_of_its_own(world, noon):
+    flaky(world, 1)
+    run_once(world, records(1))
+    generations = [RetryData.unscoped.get().generation]
+    for seconds in (31, 91):
+        attempt(world, noon, seconds)
+        generations.append(RetryData.unscoped.get().generation)
+
+    assert generations == [1, 2, 3]
+
+
+def test_no_further_attempt_is_planned_once_auto_resolve_is_off(world, noon):
+    flaky(world, 1)
+    run_once(world, records(1))
+    with clock.frozen(noon + timedelta(seconds=31)):
+        start_retries()
+        Flow.unscoped.update(auto_resolve=False)
+        work_retries(world)
+
+    assert Error.unscoped.get().next_attempt_at is None
+    assert books() == []
 
 
 def test_value_errors_are_never_tried_again_by_themselves(world, noon):

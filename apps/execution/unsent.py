@@ -1,0 +1,38 @@
+"""What waits of a page that was delivered in part when its run ends: errors, neither lost nor sent twice.
+
+The rest of the page would hold back the checkpoint, and the next run would export the whole page again.
+"""
+
+from apps.engine.delivery import settle
+from apps.engine.plan import Plan
+from apps.engine.ports import ErrorSource, Failure
+from apps.engine.records import Page, unpack
+from apps.engine.result import FailedRecord, PageResult
+from apps.runs.models import Page as PageRow
+from apps.runs.models import Run
+from apps.runs.statuses import PageState
+
+ENDED_BEFORE = Failure(
+    ErrorSource.INTERNAL, "not_sent", "The run ended before this record was sent here. Retry it to send it."
+)
+
+
+def waiting_parts(run: Run) -> list[PageRow]:
+    """The parts that are not through, of pages of which another part is."""
+    pages = PageRow.unscoped.filter(run_id=run.pk)
+    begun = pages.filter(state=PageState.DONE).values("seq")
+    return list(pages.exclude(state=PageState.DONE).filter(seq__in=begun).order_by("seq", "part"))
+
+
+def unsent(row: PageRow, plan: Plan) -> tuple[Page, PageResult]:
+    """A part whose records all fail where they stand."""
+    assert row.payload is not None
+    items, malformed = unpack(bytes(row.payload))
+    result = PageResult()
+    for item in items:
+        node = min(item.at, len(plan.nodes) - 1)
+        item.failed = True
+        entry = FailedRecord(item, node, ENDED_BEFORE, node, item.record, is_alone=item.alone)
+        result.tally(node).failed.append(entry)
+    settle(result, items, [], shares_fates=plan.makes_copies)
+    return Page(row.seq, row.part, row.now_at, items, malformed), result
