@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from dataclasses import field as made
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
-from apps.engine.expressions import ExpressionError, compile_expression, to_json_value
+from apps.engine.expressions import Compiled, ExpressionError, compile_expression, to_json_value
 from apps.engine.ports import Scope
 
 MOST_DIFFS = 50
@@ -84,9 +85,15 @@ def check_change(change: Change) -> None:
             raise ChangeRefused("The new name is a plain name within the same object, such as `airport`.")
     if change.kind == ChangeKind.EXPRESSION:
         try:
-            compile_expression(change.expression, NAMES)
+            compiled(change.expression)
         except ExpressionError as error:
             raise ChangeRefused(f"The expression cannot be used: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def compiled(source: str) -> Compiled:
+    """The expression, compiled once for all records. Raises ExpressionError."""
+    return compile_expression(source, NAMES)
 
 
 def apply_changes(changes: Sequence[Change], record: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def _value_of(change: Change, record: dict[str, Any], now: datetime) -> Any:
     if change.kind != ChangeKind.EXPRESSION:
         return change.value
     try:
-        return copy.deepcopy(to_json_value(compile_expression(change.expression, NAMES)(record, Scope(now=now))))
+        return copy.deepcopy(to_json_value(compiled(change.expression)(record, Scope(now=now))))
     except ExpressionError as error:
         raise ChangeRefused(str(error)) from error
 
