@@ -68,8 +68,9 @@ def next_attempt(context: Context, error: Error) -> SafeString | str:
     prefs, now = context.get("prefs") or Preferences(), context.get("now") or wall_now()
     local = error.next_attempt_at.astimezone(prefs.zone)
     return format_html(
-        'attempt <span class="num">{} of {} at {:%H:%M:%S}</span> (<time datetime="{}" data-at>{}</time>)',
-        error.attempts + 1, MOST_ATTEMPTS, local, local.isoformat(timespec="seconds"), countdown_text(local, now),
+        'attempt <span class="num">{} of {} at {}</span> (<time datetime="{}" data-at>{}</time>)',
+        error.attempts + 1, MOST_ATTEMPTS, f"{local:%H:%M:%S}", local.isoformat(timespec="seconds"),
+        countdown_text(local, now),
     )  # fmt: skip
 
 
