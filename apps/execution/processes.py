@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their parent: each in a session of its own, killed with it, started again on exit.
+"""Child processes that cannot outlive their parent: each in a session of its own, killed with it, started anew.
 
 Parent-death signals are Linux's (prctl); elsewhere a supervisor that is killed leaves its children to the operator.
 """
@@ -62,7 +62,7 @@ class Child:
             list(self.command),
             env={**os.environ, **self.environment, GUARD_VARIABLE: "1"},
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 (the supervisor has one thread)
+            preexec_fn=die_with_parent,
         )
 
     @property
