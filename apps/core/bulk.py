@@ -59,7 +59,7 @@ def add_up(
     fixed: Sequence[str] = (),
     latest: Sequence[str] = (),
 ) -> None:
-    """Add to kept counters, one statement: a row is (keys, fixed, latest, sums). Missing rows begin at the values given.
+    """Add to kept counters, one statement: a row is (keys, fixed, latest, sums). Missing rows begin at these values.
 
     `fixed` columns are written when a row begins and stay; `latest` columns take the newest value.
     Rows are written in the order of their keys, so that two commits never wait for each other in a circle.
@@ -164,4 +164,4 @@ def in_array(column: str, values: Sequence[int]) -> tuple[str, list[Any]]:
     """`column` is among `values`, as SQL with one parameter however many there are."""
     if connection.vendor == "postgresql":
         return f"{column} = ANY(%s)", [list(values)]
-    return f"{column} IN (SELECT value FROM json_each(%s))", [orjson.dumps(list(values)).decode()]
+    return f"{column} IN (SELECT value FROM json_each(%s))", [orjson.dumps(list(values)).decode()]  # noqa: S608 (a column's name)

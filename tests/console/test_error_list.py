@@ -350,7 +350,12 @@ def test_what_comes_from_outside_is_never_markup(page: Client, step: Step, noon:
     author = make_member(step.flow.account, user=make_user("x", first_name=SCRIPT))
     resolved: dict[str, Any] = {"state": "resolved", "reason": "manual", "resolved_at": noon, "resolved_by": author}
     keyed_error(run, step, "B", message=SCRIPT, cause=cause, **resolved)
-    for path in (open_path(step), resolved_path(step), "/errors/?view=list", f"/errors/?q={SCRIPT}&key={SCRIPT}&code={SCRIPT}"):
+    for path in (
+        open_path(step),
+        resolved_path(step),
+        "/errors/?view=list",
+        f"/errors/?q={SCRIPT}&key={SCRIPT}&code={SCRIPT}",
+    ):
         html = html_of(page, path)
         assert "<script>alert" not in html
         assert "&lt;script&gt;alert(1)" in html
