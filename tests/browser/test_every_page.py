@@ -7,17 +7,18 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from apps.errors.models import Error
+from apps.errors.services import retry_errors
 from apps.flows.models import Connection
 from tests.browser.driver import Driver
-from tests.console.scenes import make_scene, start_work
+from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.screens import furnish
-from tests.factories import make_account
+from tests.factories import make_account, make_retry_data
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 THEMES = ("light", "dark")
 SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/"]
-PAGES = [  # `{flow}`, `{run}`, `{step}`, `{error}`, `{cause}` and `{connection}` are ids of the scene
+PAGES = [  # in curly brackets: ids of the scene
     "/dashboard/completed/",
     "/dashboard/completed/?range=24h&sort=flow&flow=nothing",
     "/dashboard/running/",
@@ -39,12 +40,17 @@ PAGES = [  # `{flow}`, `{run}`, `{step}`, `{error}`, `{cause}` and `{connection}
     "/flows/{flow}/errors/?class=missing",
     "/flows/{flow}/steps/{step}/errors/open/",
     "/flows/{flow}/steps/{step}/errors/resolved/",
+    "/flows/{flow}/steps/{step}/errors/retries/",
+    "/flows/{flow}/errors/retries/",
     "/flows/{flow}/steps/{step}/errors/{error}/",
     "/flows/{flow}/steps/{step}/errors/{error}/data/",
     "/flows/{flow}/steps/{step}/errors/{error}/response/",
     "/flows/{flow}/steps/{step}/errors/{error}/history/",
     "/runs/{run}/",
     "/runs/{run}/log/",
+    "/runs/{retry}/",
+    "/acts/{act}/",
+    "/errors/retry?error={error}",
     "/errors/",
     "/errors/?view=causes&tab=snoozed",
     "/errors/?view=causes&class=value",
@@ -72,6 +78,15 @@ def test_a_page_before_signing_in_is_accessible_fits_and_obeys_the_policy(
     assert problems_of(driver, path, shot_folder) == []
 
 
+def retried(scene: Scene) -> dict[str, int]:
+    """A retry of the oldest error, with the ids of its run and of the act."""
+    oldest = Error.objects.of(scene.account).earliest("pk")
+    make_retry_data(oldest, b'{"id":"A-1","altitude":"high"}')
+    act = retry_errors(account=scene.account, member=None, errors=Error.objects.of(scene.account).filter(pk=oldest.pk))
+    oldest.refresh_from_db()
+    return {"retry": oldest.retry_run_id or 0, "act": act.pk}
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_accessible_fits_and_obeys_the_policy(
     signed_in: Driver, settings: Any, shot_folder: Path | None, path: str
@@ -89,6 +104,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
         error=error.pk,
         cause=error.cause_id,
         connection=warehouse.pk,
+        **retried(scene),
     )
     assert problems_of(signed_in, address, shot_folder) == []
 
