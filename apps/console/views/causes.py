@@ -13,14 +13,13 @@ from apps.console.access import account_of, get_cause, get_causes, may_do, membe
 from apps.console.context import Crumb
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
 from apps.console.live import live_address
+from apps.console.selectors.cause_detail import CauseDetail, merge_candidates
 from apps.console.selectors.causes import (
     ASSIGNED,
     CLASSES,
     TABS,
-    CauseDetail,
     CauseFilter,
     cause_page,
-    merge_candidates,
     tab_counts,
 )
 from apps.console.views.reading import cursor_of, reader_of
