@@ -13,7 +13,7 @@ from apps.connectors.http.wire import Answer, FaultError, Request, Stage
 from apps.engine.classification import classify
 from apps.engine.ports import Classification, ConnectorError, ErrorSource, Outage
 
-RESENT_AFTER_S = (0.2, 1.0)
+RESENT_AFTER_S = (0.1, 0.8)
 """Pauses before a request is sent again that was cut or met a passing fault of the application."""
 QUICK = frozenset({"reset", "truncated"})
 """Faults that show at once; after a time-out there is no time left to try again."""
