@@ -131,7 +131,11 @@ SQLITE_OPTIONS = {
 }
 DATABASES = {"default": env_database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'flowmend.sqlite3'}")}
 IS_POSTGRESQL = DATABASES["default"]["ENGINE"].endswith("postgresql")
-if not IS_POSTGRESQL:
+if IS_POSTGRESQL:
+    # a worker that is frozen in the middle of a transaction holds rows that everybody needs, until the server ends it
+    own_options = DATABASES["default"].setdefault("OPTIONS", {})
+    own_options["options"] = f"{own_options.get('options', '')} -c idle_in_transaction_session_timeout=60s".strip()
+else:
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -34,9 +34,16 @@ def book_page(book: Book, result: PageResult) -> Booked:
     return _book(book, new, result, retried, states)
 
 
-def book_unit(book: Book, failure: Failure, *, unit: str, node: int, window: Mapping[str, Any]) -> Booked:
-    """Write one error that concerns a page, a run or a window; it has no key and is never resolved by one."""
-    entry = FailedRecord(Item(0, {}), node, failure, node, {})
+def book_unit(
+    book: Book, failure: Failure, *, unit: str, node: int, window: Mapping[str, Any], retried: int | None = None
+) -> Booked:
+    """Write one error that concerns a page, a run or a window; it has no key and is never resolved by one.
+
+    `retried` is the error whose retry ended in this one.
+    """
+    item = Item(0, {})
+    item.error = retried
+    entry = FailedRecord(item, node, failure, node, {})
     error = new_error(book, entry, unit=unit)
     error.window = window
     return _book(book, [error], PageResult(), [], _lock_states(book))

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 HINT_AGAIN_S = 10
 """A hint that was not followed in that time is taken for lost."""
+HINT_SELDOM_S = 60
 MOST_AT_ONCE = 200
 
 
@@ -54,13 +55,17 @@ def start_retries() -> int:
 
 
 def hint_due_runs() -> int:
-    """Hint at runs that wait for a worker, each at most once in HINT_AGAIN_S unless its time has come since."""
+    """Hint at runs that wait for a worker, each at most once in HINT_AGAIN_S unless its time has come since.
+
+    One that waits for another run of its flow is hinted at by that one's end; thousands may, so they are asked seldom.
+    """
     waiting = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING) & lease_is_free()
     due_since = Coalesce("not_before", "lease_until", "created_at")
     unhinted = (
         Q(hinted_at__isnull=True)
         | Q(hinted_at__lt=F("due_since"))
-        | Q(hinted_at__lt=database_now(seconds=-HINT_AGAIN_S))
+        | Q(hinted_at__lt=database_now(seconds=-HINT_AGAIN_S)) & (Q(wait_reason="") | Q(status=RunStatus.RUNNING))
+        | Q(hinted_at__lt=database_now(seconds=-HINT_SELDOM_S))
     )
     runs = Run.unscoped.annotate(due_since=due_since).filter(due() & waiting & unhinted).order_by("pk")
     hinted = 0

@@ -20,9 +20,10 @@ from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
 from apps.engine.records import Item, Page, pack, unpack
 from apps.engine.result import PageResult
 from apps.errors.booking import Book, book_page, book_unit, resolve_windows
+from apps.errors.models import RetryItem
 from apps.errors.services import end_unit_retry, release_waiting
 from apps.errors.services.counting import lock_flow_states
-from apps.errors.states import ErrorUnit
+from apps.errors.states import ErrorUnit, ItemState
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
 from apps.execution.unsent import unsent, waiting_parts
@@ -344,7 +345,8 @@ class RunJournal:
         self._set_aside_parts(run)
         window = {"position": self._delivered_position(), "from": _iso(run.window_from), "to": _iso(run.window_to)}
         drop_pages(self.run)
-        booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window)
+        retried = retried_unit(run) if self.retries is Retries.UNIT else None
+        booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window, retried=retried)
         count_page(book, self.plan, PageResult(), booked, is_through=False)
         run.refresh_from_db(fields=["status"])
         end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED)
@@ -515,6 +517,12 @@ def start_followers(run: Run) -> None:
             start_run(flow=flow, trigger=Trigger.FLOW)
         except RunRefused as refused:
             log_run(run, str(refused), level=LogLevel.WARNING)
+
+
+def retried_unit(run: Run) -> int | None:
+    """The error of a page, run or window that a retry has."""
+    waiting = RetryItem.objects.of(run.account_id).filter(run=run, state=ItemState.WAITING)
+    return waiting.values_list("error_id", flat=True).first()
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -68,6 +68,18 @@ def test_a_run_that_waits_is_hinted_at_when_its_time_has_come(account, hints, no
         assert hint_due_runs() == 1
 
 
+def test_a_run_that_waits_for_another_of_its_flow_is_asked_seldom(account, hints, noon):
+    world = make_world(account)
+    running = world.begin()
+    claim_run(start_run(flow=world.flow).pk)
+    Run.unscoped.filter(pk=running.run.pk).update(lease_until=noon + timedelta(hours=1))
+
+    with clock.frozen(noon + timedelta(seconds=59)):
+        assert hint_due_runs() == 0
+    with clock.frozen(noon + timedelta(seconds=61)):
+        assert hint_due_runs() == 1
+
+
 def test_two_dispatchers_hint_once(flow, hints, noon):
     start_run(flow=flow)
     OrmQ.objects.all().delete()

@@ -323,6 +323,21 @@ def test_an_export_error_is_retried_as_its_window_from_where_it_had_got(world):
     assert books() == []
 
 
+def test_a_window_that_fails_again_is_a_new_error_that_says_retry_failed(world):
+    running = world.begin()
+    running.run_page(records(1))
+    running.journal.fail_export(ConnectorError("gone", "The file is gone."))
+    retry(world)
+    (run,) = retry_runs(world)
+
+    take_retry(world, run).journal.fail_export(ConnectorError("gone", "The file is still gone."))
+
+    old, new = Error.unscoped.order_by("id")
+    assert (old.reason, old.resolved_error_id) == ("retry_failed", new.pk)
+    assert (new.retry_failed, new.previous_error_id, new.unit) == (True, old.pk, "window")
+    assert books() == []
+
+
 def test_an_export_error_is_resolved_when_a_later_run_has_exported_the_window(world):
     running = world.begin()
     running.journal.fail_export(ConnectorError("gone", "There is no such file."))
