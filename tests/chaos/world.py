@@ -1,7 +1,8 @@
-"""The flows under torment, their source and their target, and what must be in the target in the end.
+"""The flows under torment, their source and their targets, and what must be in the targets in the end.
 
-Two flows read one file in pages of 50: one upserts (repeatable by key), one inserts into a table without a key (only
-the ledger keeps it from doubling). Each run writes under its own `round`, so that every run can be audited alone.
+Three flows read one file in pages of 50: one upserts (repeatable by key), one inserts into a table without a key (only
+the ledger keeps it from doubling), one posts to an HTTP target that loses answers and knows repeats by their key. Each
+run writes under its own `round`, so that every run can be audited alone.
 """
 
 import sqlite3
@@ -22,6 +23,7 @@ from apps.accounts.services import create_account
 from apps.flows.connections import surroundings_for
 from apps.flows.models import Flow
 from apps.flows.services import apply_definition, set_connection
+from tests.chaos.http_target import HttpTarget
 from tests.chaos.setups import Stage
 
 RECORDS = 2_000
@@ -46,9 +48,24 @@ steps:
     import: {{connection: target, operation: {operation}, table: {table}{keys}}}
     mapping: {{round: run.parameters.round, id: record.id, amount: record.amount}}
 """
+POSTED = """
+flow: posted
+name: posted
+integration: {{key: chaos, name: Chaos}}
+enabled: true
+page_size: {page}
+steps:
+  - key: file
+    export: {{connection: files, path: records.jsonl}}
+    trace_key: "{{{{ record.id }}}}"
+  - key: post
+    import: {{connection: office, path: /records, idempotency_header: Idempotency-Key, error_path: message}}
+    mapping: {{round: run.parameters.round, id: record.id, amount: record.amount}}
+"""
 FLOWS = {
     "kept": DEFINITION.format(key="kept", page=PAGE, operation="upsert", table="kept", keys=", keys: [round, id]"),
     "added": DEFINITION.format(key="added", page=PAGE, operation="insert", table="added", keys=""),
+    "posted": POSTED.format(page=PAGE),
 }
 
 
@@ -59,16 +76,19 @@ class World:
     stage: Stage
     account: Account
     flows: dict[str, Flow]
+    office: HttpTarget
 
     @classmethod
     def build(cls, stage: Stage) -> "World":
         owner = User.objects.create_user("chaos", "chaos@example.org")
         account = create_account(name="Chaos", owner=owner)
-        world = cls(stage, account, {})
+        world = cls(stage, account, {}, HttpTarget())
         world._make_target()
         config = world._target_config()
         set_connection(account=account, member=None, name="target", kind="sql", config=config)
         set_connection(account=account, member=None, name="files", kind="file", config={})
+        office = {"base_url": world.office.address, "max_concurrency": 8}
+        set_connection(account=account, member=None, name="office", kind="http", config=office)
         world._write_source()
         for key, text in FLOWS.items():
             apply_definition(account=account, member=None, text=text)
@@ -108,6 +128,8 @@ class World:
 
     def rows(self, table: str, round_no: int) -> list[int]:
         """The ids that stand in the target for one run, sorted, repeats included."""
+        if table == "posted":
+            return self.office.ids(round_no)
         mark = "?" if self.stage.target is None else "%s"
         with self.target() as connection:
             found = connection.execute(f"SELECT id FROM {table} WHERE round = {mark} ORDER BY id", [round_no])
