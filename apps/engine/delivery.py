@@ -5,26 +5,30 @@ records whose earlier writes stand in it, the page goes back to its beginning an
 nothing new fails. Answers of lookups are kept and never asked for twice.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-import orjson
-
+from apps.engine.carried import Carried, Mark, marked, restored
+from apps.engine.ledger import (
+    StatementScope,
+    ledger_names,
+    ledger_part,
+    pack_outcomes,
+    read_first,
+    unpack_outcomes,
+)
 from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
-from apps.engine.ports import ConnectorError, ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session, Written
+from apps.engine.ports import ConnectorError, ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session
 from apps.engine.records import Item, Page
 from apps.engine.result import FailedRecord, PageResult
-from apps.engine.steps import NOT_SENT, STEPS, send, split
+from apps.engine.steps import STEPS, send, split
 from apps.engine.walk import Opened, Walk, outage_wait
 
 MAX_REPLAYS = 50
 """After that many walks of one page everything that still fails is taken out at once with its writes."""
-
-Mark = tuple[Item, int, dict[str, Any], int, bool, bool]
-"""An item as it was when the page's walk began, to begin again from; a plain tuple, for there is one per record."""
 
 
 @dataclass
@@ -192,174 +196,6 @@ class Delivery:
         return next((n for n in self.plan.nodes if n.kind is StepKind.IMPORT and n.is_transactional), self.plan.export)
 
 
-@dataclass
-class StatementScope:
-    """Scope `none`: wraps each write to a transactional target in a transaction of its own, ledger row included."""
-
-    inner: Opened
-    ledger_key: Callable[[Page, str], LedgerKey]
-    page: Page
-    walk: Walk
-
-    def lookup(self, node: Node) -> Any:
-        return self.inner.lookup(node)
-
-    def session(self, connection: str) -> Session:
-        return self.inner.session(connection)
-
-    def target(self, node: Node) -> Any:
-        target = self.inner.target(node)
-        if not node.is_transactional:
-            return target
-        return StatementTarget(target, self.inner.session(node.connection), self._names(node), self.walk)
-
-    def _names(self, node: Node) -> list[LedgerKey]:
-        return ledger_names(self.ledger_key(self.page, node.key), self.page)
-
-
-@dataclass
-class StatementTarget:
-    target: Any
-    session: Session
-    names: list[LedgerKey]
-    walk: Walk
-
-    @property
-    def transactional(self) -> bool:
-        return True
-
-    @property
-    def repeats(self) -> Repeats:
-        return Repeats(self.target.repeats)
-
-    def write(self, batch: Any) -> Any:
-        self.session.begin()
-        try:
-            written = self._write(batch)
-            self.session.commit()
-        except BaseException:
-            with suppress(Outage):
-                self.session.rollback()
-            raise
-        return written
-
-    def _write(self, batch: Any) -> Any:
-        if self.target.repeats is not Repeats.LEDGER:
-            return self.target.write(batch)
-        stored = read_first(self.session, self.names)
-        if stored is None:
-            written = self.target.write(batch)
-            unsent = dict.fromkeys(written.not_sent, NOT_SENT)
-            rows = [("", batch.ordinals[index], failure) for index, failure in (written.failures | unsent).items()]
-            self.session.write_ledger(self.names[0], pack_outcomes(rows))
-            return written
-        told = unpack_outcomes(stored)
-        found = {i: told["", o] for i, o in enumerate(batch.ordinals) if ("", o) in told}
-        return Written(
-            {i: failure for i, failure in found.items() if failure != NOT_SENT},
-            not_sent={i: 0.0 for i, failure in found.items() if failure == NOT_SENT},
-        )
-
-
-def marked(item: Item) -> Mark:
-    return item, item.at, item.record, item.attempt, item.failed, item.taken
-
-
-def restored(mark: Mark) -> Item:
-    item = mark[0]
-    _, item.at, item.record, item.attempt, item.failed, item.taken = mark
-    item.first_write = item.fork = None
-    return item
-
-
-class Carried:
-    """Records taken out of a scope with their writes undone, and the visits that stay in the books."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.ordinals: set[int] = set()
-        self.result = PageResult()
-        self.write_failures: list[tuple[str, int, Failure]] = []
-        self.undone: dict[int, tuple[str, Failure]] = {}
-
-    def take(self, walk: Walk, *, drop_all_failed: bool = False) -> None:
-        """Keep what the walk found out about the records whose writes must be undone."""
-        undo = {entry.item.ordinal: entry for entry in reversed(walk.undo)}  # of copies the first stands for all
-        parked = {item.ordinal: item for item in walk.parked_undo if item.ordinal not in undo}
-        ordinals = {*undo, *parked}
-        if drop_all_failed:
-            ordinals |= {entry.item.ordinal for entry in walk.result.failures()}
-        self.write_failures += [row for row in walk.write_failures if row[1] in ordinals]
-        self._note_undone(walk, undo, parked)
-        self._keep_visits(walk, ordinals, {item.ordinal: item.at for item in parked.values()})
-        self._keep_failures(walk, undo)
-        self.result.rest.extend(parked.values())
-        if parked and walk.result.wait:
-            self.result.wait = walk.result.wait
-        if walk.result.stopped_by in walk.undo:
-            self.result.stopped_by = walk.result.stopped_by
-        self.ordinals |= ordinals
-
-    def _note_undone(self, walk: Walk, undo: dict[int, FailedRecord], parked: dict[int, Item]) -> None:
-        """Where the first of the undone writes was, for the ledger: it does not stand in the target."""
-        failures = {ordinal: entry.failure for ordinal, entry in undo.items()} | dict.fromkeys(parked, NOT_SENT)
-        for node in reversed(self.plan.nodes):
-            if self._writes(node):
-                written = {item.ordinal for item in walk.result.tally(node.index).succeeded}
-                self.undone |= {o: (node.key, failure) for o, failure in failures.items() if o in written}
-
-    def _writes(self, node: Node) -> bool:
-        return node.kind is StepKind.IMPORT and node.is_transactional
-
-    def _keep_visits(self, walk: Walk, ordinals: set[int], restarts: dict[int, int]) -> None:
-        end = len(self.plan.nodes)
-        for index, tally in walk.result.tallies.items():
-            kept = self.result.tally(index)
-            kept.busy_s += tally.busy_s
-            stay = {o for o in ordinals if index < restarts.get(o, end)}
-            done = [item for item in tally.succeeded if item.ordinal in stay]
-            (kept.rolled_back if self._writes(self.plan.nodes[index]) else kept.succeeded).extend(done)
-            kept.ignored += [item for item in tally.ignored if item.ordinal in stay]
-            kept.failed += [entry for entry in tally.failed if entry.item.ordinal in stay]
-        for node, items, _ in walk.held:
-            waiting = [i for i in items if i.ordinal in ordinals and node.index < restarts.get(i.ordinal, end)]
-            self.result.tally(node.index).rolled_back += waiting
-
-    def _keep_failures(self, walk: Walk, undo: dict[int, FailedRecord]) -> None:
-        """One failure a record: behind a fork its retry goes all ways again, so the other ways' failures wait."""
-        for entry in walk.undo:
-            if undo[entry.item.ordinal] is entry:
-                self.result.tally(entry.node).failed.append(entry)
-            else:
-                self.result.tally(entry.node).rolled_back.append(entry.item)
-        forks = {o: entry.start for o, entry in undo.items() if entry.item.fork is not None}
-        for index, tally in self.result.tallies.items() if forks else ():
-            failed, tally.failed = tally.failed, []
-            for entry in failed:
-                ordinal = entry.item.ordinal
-                if entry is undo.get(ordinal) or forks.get(ordinal, index) >= index:
-                    tally.failed.append(entry)
-                else:
-                    tally.rolled_back.append(entry.item)
-
-    def settle(self, marks: list[Mark]) -> None:
-        """A record of which a copy was taken out has failed, whatever became of the others."""
-        failed = {entry.item.ordinal for entry in self.result.failures() if not entry.is_handled}
-        for item, *_ in marks:
-            if item.ordinal in failed:
-                item.failed, item.taken = True, False
-
-    def ledger_rows(self) -> list[tuple[str, int, Failure]]:
-        """The failures of writes, and at their first write the records that something else undid."""
-        told = {ordinal for _, ordinal, _ in self.write_failures}
-        undone = [(key, o, failure) for o, (key, failure) in self.undone.items() if o not in told]
-        return [*self.write_failures, *undone]
-
-
-def ledger_part(items: list[Item]) -> str:
-    return f"{items[0].ordinal}-{items[-1].ordinal}"
-
-
 def enter(walk: Walk, page: Page) -> list[Item]:
     """The export's own visits: rows that are no records fail, its output filter holds records back."""
     export = walk.plan.export
@@ -463,22 +299,3 @@ def roll_back(sessions: list[Session]) -> None:
     for session in sessions:
         with suppress(Outage):
             session.rollback()
-
-
-def ledger_names(own: LedgerKey, page: Page) -> list[LedgerKey]:
-    """The name of a part's ledger row, and those under which its outcomes may stand since before it was cut out."""
-    return [own, *(replace(own, part=part) for part in reversed(page.cut_from))]
-
-
-def read_first(session: Session, names: list[LedgerKey]) -> bytes | None:
-    return next((stored for name in names if (stored := session.read_ledger(name)) is not None), None)
-
-
-def pack_outcomes(rows: Iterable[tuple[str, int, Failure]]) -> bytes:
-    return orjson.dumps(
-        [[step, ordinal, f.source, f.code, f.message, f.classification, f.field] for step, ordinal, f in rows]
-    )
-
-
-def unpack_outcomes(stored: bytes) -> dict[tuple[str, int], Failure]:
-    return {(row[0], row[1]): Failure(*row[2:7]) for row in orjson.loads(stored)}

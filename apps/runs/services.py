@@ -11,6 +11,7 @@ from apps.accounts.models import Member
 from apps.core.bulk import add_up
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
+from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
 from apps.runs.models import LAST_RUNS, Bucket, FlowState, Grain, Intent, Page, Run
 from apps.runs.statuses import OUTCOME_LETTERS, PageState, RunKind, RunOutcome, RunStatus, Trigger
@@ -23,6 +24,7 @@ class RunRefused(Exception):  # noqa: N818 (an answer, not a fault)
     """A run that may not start, or an act that its state does not allow; the message tells the user why."""
 
 
+@transaction.atomic
 def start_run(
     *,
     flow: Flow,
@@ -40,27 +42,26 @@ def start_run(
     under way (a webhook's run waits for that one instead: it carries what was sent), and when this tick of its schedule
     has its run already.
     """
-    with transaction.atomic():
-        flows = Flow.objects.of(flow.account_id).select_related("integration")
-        locked = flows.select_for_update(of=("self",), no_key=True).get(pk=flow.pk)
-        refuse_unless_startable(locked, may_wait=trigger == Trigger.WEBHOOK)
-        run = Run(
-            account_id=locked.account_id,
-            flow=locked,
-            integration_id=locked.integration_id,
-            environment=locked.integration.environment,
-            revision_id=locked.revision_id,
-            trigger=trigger,
-            started_by=member,
-            parameters=dict(parameters or {}),
-            window_from=window_from,
-            window_to=window_to,
-            scheduled_for=scheduled_for,
-        )
-        _insert(run, wait_s)
-        count_in(run)
-        if not wait_s:
-            hint(run.pk)  # the dispatcher hints at the others when they are due
+    flows = Flow.objects.of(flow.account_id).select_related("integration")
+    locked = flows.select_for_update(of=("self",), no_key=True).get(pk=flow.pk)
+    refuse_unless_startable(locked, may_wait=trigger == Trigger.WEBHOOK)
+    run = Run(
+        account_id=locked.account_id,
+        flow=locked,
+        integration_id=locked.integration_id,
+        environment=locked.integration.environment,
+        revision_id=locked.revision_id,
+        trigger=trigger,
+        started_by=member,
+        parameters=dict(parameters or {}),
+        window_from=window_from,
+        window_to=window_to,
+        scheduled_for=scheduled_for,
+    )
+    _insert(run, wait_s)
+    count_in(run)
+    if not wait_s:
+        hint(run.pk)  # the dispatcher hints at the others when they are due
     return run
 
 
@@ -186,24 +187,24 @@ def is_in_delivery(run: Run) -> bool:
     return bool(pages.exists())
 
 
+@repeated
 def cancel_run(*, run: Run, member: Member | None) -> Run:
     """Ask for a run's end at its next page boundary; one that nobody works on is canceled at once.
 
     Raises RunRefused for a run that has ended.
     """
-    with transaction.atomic():
-        locked = Run.objects.of(run.account_id).select_for_update().get(pk=run.pk)
-        if locked.is_ended:
-            raise RunRefused(f"Run {locked} has ended already: {locked.get_outcome_display().lower()}.")
-        Run.objects.of(run.account_id).filter(pk=locked.pk).update(
-            cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
-        )
-        if needs_worker_to_end(locked):
-            wake(locked)
-        elif not has_live_lease(locked):
-            drop_pages(locked)
-            end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
-        locked.refresh_from_db()
+    locked = Run.objects.of(run.account_id).select_for_update().get(pk=run.pk)
+    if locked.is_ended:
+        raise RunRefused(f"Run {locked} has ended already: {locked.get_outcome_display().lower()}.")
+    Run.objects.of(run.account_id).filter(pk=locked.pk).update(
+        cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
+    )
+    if needs_worker_to_end(locked):
+        wake(locked)
+    elif not has_live_lease(locked):
+        drop_pages(locked)
+        end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
+    locked.refresh_from_db()
     return locked
 
 

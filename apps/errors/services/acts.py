@@ -15,6 +15,7 @@ from apps.accounts.services import SYSTEM, Actor, record_audit
 from apps.core.bulk import set_rows
 from apps.core.clock import database_now
 from apps.core.queue import enqueue
+from apps.core.transactions import repeated
 from apps.errors.models import BulkAct, BulkItem, Error
 from apps.errors.services.edit_chunk import CHANGED, edit_chunk
 from apps.errors.services.note_chunks import assign_chunk, tag_chunk
@@ -111,24 +112,24 @@ def perform_act(account_id: int, act_id: int) -> None:
         pass
 
 
+@repeated
 def _perform_chunk(account_id: int, act_id: int) -> bool:
     """One chunk, one transaction; False when the act is done."""
-    with transaction.atomic():
-        acts = BulkAct.objects.of(account_id)
-        act = acts.select_for_update().filter(pk=act_id, ended_at__isnull=True).first()
-        if act is None:
-            return False
-        # of two errors of one record a reopen takes the newer one, so it begins with the newest
-        order = "-error_id" if act.act == BulkKind.REOPEN else "error_id"
-        items = BulkItem.objects.of(act.account_id).filter(act=act, result="").order_by(order)
-        chunk = list(items.values_list("pk", "error_id")[:CHUNK])
-        if not chunk:
-            _end(act)
-            acts.filter(pk=act.pk).update(ended_at=database_now())
-            return False
-        results = CHUNKS[act.act](act, [error for _, error in chunk])
-        set_rows(BulkItem, ["result"], [(pk, results.get(error, "gone")) for pk, error in chunk])
-        acts.filter(pk=act.pk).update(done=F("done") + len(chunk))
+    acts = BulkAct.objects.of(account_id)
+    act = acts.select_for_update().filter(pk=act_id, ended_at__isnull=True).first()
+    if act is None:
+        return False
+    # of two errors of one record a reopen takes the newer one, so it begins with the newest
+    order = "-error_id" if act.act == BulkKind.REOPEN else "error_id"
+    items = BulkItem.objects.of(act.account_id).filter(act=act, result="").order_by(order)
+    chunk = list(items.values_list("pk", "error_id")[:CHUNK])
+    if not chunk:
+        _end(act)
+        acts.filter(pk=act.pk).update(ended_at=database_now())
+        return False
+    results = CHUNKS[act.act](act, [error for _, error in chunk])
+    set_rows(BulkItem, ["result"], [(pk, results.get(error, "gone")) for pk, error in chunk])
+    acts.filter(pk=act.pk).update(done=F("done") + len(chunk))
     return True
 
 

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import F
 
 from apps.core.bulk import insert_rows, set_rows
 from apps.core.clock import database_now, read_now
+from apps.core.transactions import repeated
 from apps.errors.models import BulkAct, Error, RetryData, RetryItem
 from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs, shift_watched
 from apps.errors.services.planning import RETRIED_ALREADY, retry_conditions, with_why_not
@@ -158,25 +158,25 @@ def begin_run(account_id: int, run_id: int) -> None:
 
 
 # --- by itself -------------------------------------------------------------------------------------------------------
+@repeated
 def start_due_retries(flow: Flow) -> int:
     """Start a flow's automatic attempts that are due: one run per starting step. Returns how many runs."""
-    with transaction.atomic():
-        Flow.objects.of(flow.account_id).select_for_update(no_key=True).get(pk=flow.pk)
-        rows = Error.objects.of(flow.account_id).filter(
-            flow=flow, next_attempt_at__lte=database_now(), state=ErrorState.OPEN, retry_run__isnull=True
-        )
-        lock_states(flow.account_id, set(rows.values_list("step_id", flat=True)))
-        errors = list(rows.select_for_update().order_by("pk")[:MOST_DUE])
-        ids = [e.pk for e in errors]
-        data = {d.error_id: d for d in RetryData.objects.of(flow.account_id).filter(error_id__in=ids)}
-        groups: dict[int, list[Error]] = defaultdict(list)
-        for error in errors:
-            groups[data[error.pk].from_step_id].append(error)
-        for step_id, group in groups.items():
-            start = Step.objects.of(flow.account_id).get(pk=step_id)
-            run = new_retry_run(flow, start, kind=RunKind.AUTO_RETRY, revision=flow.revision_id)
-            mark(run, group, data, member=None)
-            begin_run(flow.account_id, run.pk)
+    Flow.objects.of(flow.account_id).select_for_update(no_key=True).get(pk=flow.pk)
+    rows = Error.objects.of(flow.account_id).filter(
+        flow=flow, next_attempt_at__lte=database_now(), state=ErrorState.OPEN, retry_run__isnull=True
+    )
+    lock_states(flow.account_id, set(rows.values_list("step_id", flat=True)))
+    errors = list(rows.select_for_update().order_by("pk")[:MOST_DUE])
+    ids = [e.pk for e in errors]
+    data = {d.error_id: d for d in RetryData.objects.of(flow.account_id).filter(error_id__in=ids)}
+    groups: dict[int, list[Error]] = defaultdict(list)
+    for error in errors:
+        groups[data[error.pk].from_step_id].append(error)
+    for step_id, group in groups.items():
+        start = Step.objects.of(flow.account_id).get(pk=step_id)
+        run = new_retry_run(flow, start, kind=RunKind.AUTO_RETRY, revision=flow.revision_id)
+        mark(run, group, data, member=None)
+        begin_run(flow.account_id, run.pk)
     return len(groups)
 
 
