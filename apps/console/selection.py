@@ -87,7 +87,7 @@ def listed_errors(reach: Reach, query: QueryDict, span: Span) -> ErrorQuerySet:
     """The errors on the account's list at this query: state, place and filters."""
     state = query.get("state", "open")
     rows = errors_in(reach, state if state in STATES else "open").filter(**reach.where("flow__integration"))
-    return matching(Place.of(query).narrowed(rows), filter_of(query, span))
+    return matching(Place.of(query).narrowed(rows), filter_of(reach.account_id, query, span))
 
 
 def _where_allowed(request: HttpRequest, rows: ErrorQuerySet, act: Act) -> ErrorQuerySet:

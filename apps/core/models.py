@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 
 from django.db import models
+from django.db.models import OuterRef
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 QueryT = TypeVar("QueryT")
@@ -27,7 +28,9 @@ class _HasPk(Protocol):
     pk: Any
 
 
-def _account_key(account: _HasPk | int | None) -> int:
+def _account_key(account: "_HasPk | int | OuterRef | None") -> "int | OuterRef":
+    if isinstance(account, OuterRef):
+        return account
     key = account if account is None or isinstance(account, int) else account.pk
     if key is None:
         raise UnscopedQueryError("A query needs an account that is saved; it got none.")
@@ -48,14 +51,14 @@ class _Refusing:
 
 
 class ScopedAccess(_Refusing, Generic[ModelT]):
-    def of(self, account: _HasPk | int | None) -> "models.QuerySet[ModelT]":
-        """The rows of one account (the account, or its id)."""
+    def of(self, account: "_HasPk | int | OuterRef | None") -> "models.QuerySet[ModelT]":
+        """The rows of one account: the account, its id, or in a subquery that of the outer row."""
         return self._model._default_manager.filter(account_id=_account_key(account))  # type: ignore[return-value]
 
 
 class ScopedAccessBy(_Refusing, Generic[QueryT]):
-    def of(self, account: _HasPk | int | None) -> QueryT:
-        """The rows of one account (the account, or its id), as the model's own queryset."""
+    def of(self, account: "_HasPk | int | OuterRef | None") -> QueryT:
+        """The rows of one account (the account, its id, or that of the outer row), as the model's own queryset."""
         return self._model._default_manager.filter(account_id=_account_key(account))  # type: ignore[return-value]
 
 

@@ -75,7 +75,7 @@ class CauseFilter:
 # --- groups ----------------------------------------------------------------------------------------------------------
 def heads(reach: Reach) -> "QuerySet[Cause]":
     """Causes that stand for themselves or for what was merged into them, with the open errors of the whole group."""
-    members = Cause.unscoped.filter(merged_into=OuterRef("pk")).order_by().values("merged_into")
+    members = Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk")).order_by().values("merged_into")
     merged = Subquery(members.annotate(n=Sum("open_errors")).values("n"), output_field=BigIntegerField())
     rows = Cause.objects.of(reach.account_id).filter(merged_into__isnull=True, **reach.where("flow__integration"))
     return rows.annotate(group_open=F("open_errors") + Coalesce(merged, 0))
@@ -172,7 +172,7 @@ def cause_page(reach: Reach, wanted: CauseFilter, *, now: datetime, cursor: str)
     """One page, those with the most open errors first. Raises BadCursorError for a bad cursor."""
     order = ("-last_seen_at", "-id") if wanted.tab == "resolved" else ("-group_open", "-id")
     found = heads(reach).filter(_in_tab(reach, wanted.tab, now), wanted.matching())
-    merged = Exists(Cause.unscoped.filter(merged_into=OuterRef("pk")))
+    merged = Exists(Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk")))
     page: KeysetPage[Any] = keyset_page(
         found.annotate(has_members=merged).select_related("step", "flow"), cursor=cursor, size=PAGE_SIZE, order=order
     )

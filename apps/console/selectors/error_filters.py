@@ -35,8 +35,9 @@ UNITS = {"record": "records only", "units": "pages, runs and windows"}
 
 @dataclass(frozen=True)
 class ErrorFilter:
-    """What is asked for. `texts` are the values as given, by parameter; ids are None where they name nothing."""
+    """What is asked for in an account. `texts` are the values as given; ids are None where they name nothing."""
 
+    account: int
     texts: Mapping[str, str] = field(default_factory=dict)
     words: str = ""
     key: str = ""
@@ -74,7 +75,7 @@ class ErrorFilter:
 PARAMETERS = ("q", "class", "source", "code", "run", "cause", "key", "reason", "unit")
 
 
-def filter_of(query: QueryDict, span: Span) -> ErrorFilter:
+def filter_of(account: int, query: QueryDict, span: Span) -> ErrorFilter:
     """The filter that an address names. What cannot match anything (a run `x`) makes the list empty, not broken."""
     texts = {name: query.get(name, "").strip()[:LONGEST_QUESTION] for name in PARAMETERS}
     given = {name: text for name, text in texts.items() if text}
@@ -82,6 +83,7 @@ def filter_of(query: QueryDict, span: Span) -> ErrorFilter:
     run, is_bad_run = _id_of(texts["run"] or prefixed.get("run", ""), Kind.RUN)
     cause, is_bad_cause = _id_of(texts["cause"], Kind.CAUSE)
     return ErrorFilter(
+        account,
         given,
         words,
         texts["key"] or prefixed.get("key", ""),
@@ -114,16 +116,16 @@ def matching(rows: ErrorQuerySet, wanted: ErrorFilter) -> ErrorQuerySet:
         return rows.none()
     rows = rows.filter(_conditions(wanted)).occurred_between(wanted.span.since, wanted.span.until)
     if wanted.cause is not None:
-        rows = rows.filter(cause__in=merged_with(wanted.cause))
+        rows = rows.filter(cause__in=merged_with(wanted.account, wanted.cause))
     hashed = key_hash(wanted.key)
     if hashed is not None:
         rows = rows.with_key(hashed)
     return rows.search(wanted.words)
 
 
-def merged_with(cause: int) -> list[int]:
+def merged_with(account: int, cause: int) -> list[int]:
     """A root cause and what was merged into it; ids, so that the index of causes answers. One query."""
-    rows = Cause.unscoped.filter(Q(pk=cause) | Q(merged_into=cause))
+    rows = Cause.objects.of(account).filter(Q(pk=cause) | Q(merged_into=cause))
     return [cause, *(key for key in rows.values_list("pk", flat=True) if key != cause)]
 
 

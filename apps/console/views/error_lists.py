@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from apps.console.access import account_of
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
 from apps.console.selection import Selection, list_query, top_of
 from apps.console.selectors.error_filters import CLASSES, REASONS, ErrorFilter, filter_of
@@ -35,7 +36,7 @@ def list_context(
     the flow and the step that the list is of, where its address does not say it as a filter.
     """
     zone, now = reader_of(request)
-    wanted = filter_of(request.GET, span_of(request, zone, now))
+    wanted = filter_of(account_of(request).pk, request.GET, span_of(request, zone, now))
     page, damaged, top = None, "", ""
     try:
         is_counted = wanted.is_on or (state != "open" and error is None)

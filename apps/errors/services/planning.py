@@ -83,9 +83,8 @@ def retry_conditions(account: Account, *, includes_resolved: bool, now: datetime
 
 def reopen_conditions() -> Conditions:
     """What keeps a resolved error from being opened again."""
-    newer = Error.unscoped.filter(
-        STORED_OPEN, account=OuterRef("account"), step=OuterRef("step"), key_hash=OuterRef("key_hash")
-    )
+    same_account = Error.objects.of(OuterRef("account"))
+    newer = same_account.filter(STORED_OPEN, step=OuterRef("step"), key_hash=OuterRef("key_hash"))
     return (
         (OPEN | RETRYING | ~Q(reason__in=REOPENED), "not reopened"),
         (Q(key_hash__isnull=False) & Exists(newer), "a newer one is open"),
