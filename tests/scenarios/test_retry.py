@@ -392,6 +392,16 @@ def test_an_edit_is_a_new_version_the_original_is_kept_and_the_retry_sends_it(wo
     assert world.database.rows["target"][2]["city"] == "new"
 
 
+def test_an_error_that_a_retry_took_meanwhile_is_not_edited(world, account):
+    world.refuse(2)
+    run_once(world, records(2))
+    seen_before = Error.unscoped.get()
+    retry(world)
+
+    with pytest.raises(EditRefused, match="has this error right now"):
+        edit_retry_data(error=seen_before, member=make_member(account), text='{"id": 2}', expected_version=1)
+
+
 def test_two_editors_cannot_overwrite_each_other(world, account):
     member = make_member(account)
     world.refuse(2)

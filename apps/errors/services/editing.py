@@ -27,7 +27,8 @@ def edit_retry_data(*, error: Error, member: Member, text: str, expected_version
     record = parse_record(text)
     with transaction.atomic():
         data: RetryData = RetryData.objects.of(error.account_id).select_for_update().get(error_id=error.pk)
-        refuse_unless_editable(error, data, member)
+        now = Error.objects.of(error.account_id).select_related("flow").get(pk=error.pk)  # a retry may have it by now
+        refuse_unless_editable(now, data, member)
         if data.version != expected_version:
             raise EditConflict(f"Somebody else saved version {data.version} meanwhile. Look at it and save again.")
         if data.version == 1:
