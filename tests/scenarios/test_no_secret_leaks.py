@@ -26,6 +26,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Account, Role
 from apps.errors.models import Error
+from apps.execution import reader
 from apps.flows.hooks import hook_address, hook_of
 from apps.flows.models import Connection, Flow
 from apps.runs.models import Capture, Run
@@ -196,8 +197,10 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture
-def watched(sqlite_scene: Scene, caplog: pytest.LogCaptureFixture) -> Scene:
+def watched(sqlite_scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Reads in the worker's own thread: another one would wait for what this test's transaction has not committed."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(reader, "ReadAhead", reader.ReadInPlace)
     sqlite_scene.write("orders.jsonl", '{"id": 1, "to": "a@example.org"}\n{"id": 2, "to": "b@example.org"}\n')
     return sqlite_scene
 
