@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from apps.core.admin import HistoryAdmin, HouseAdmin
 from apps.core.ids import Kind
 from apps.errors.models import (
+    Assignment,
     BulkAct,
     BulkItem,
     Cause,
@@ -20,6 +21,7 @@ from apps.errors.models import (
     RetryData,
     RetryItem,
     RetryVersion,
+    SavedView,
     StepState,
     Tag,
 )
@@ -135,3 +137,19 @@ class CommentAdmin(OfErrorAdmin):
     list_display = ("error_id", "member", "at", "text")
     list_select_related = ("member__user",)
     search_fields = ("=error__id", "text")
+
+
+@admin.register(Assignment)
+class AssignmentAdmin(OfErrorAdmin):
+    list_display = ("__str__", "assignee", "assigned_by", "at", "mailed_at")
+    list_select_related = ("assignee__user", "assigned_by__user")
+    list_filter = (("mailed_at", admin.EmptyFieldListFilter),)
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(HouseAdmin):
+    list_display = ("name", "member", "is_shared", "query")
+    list_select_related = ("member__user",)
+    list_filter = ("is_shared",)
+    search_fields = ("name", "member__user__username")
+    autocomplete_fields = ("account", "member")

@@ -9,6 +9,11 @@ from django.db.models import Q
 from apps.accounts.models import Member
 from apps.core.clock import wall_now
 from apps.core.models import FIRM, LOOSE, AccountScoped, HotScoped, ScopedBy
+from apps.errors.note_models import Assignment as Assignment
+from apps.errors.note_models import Comment as Comment
+from apps.errors.note_models import ErrorTag as ErrorTag
+from apps.errors.note_models import SavedView as SavedView
+from apps.errors.note_models import Tag as Tag
 from apps.errors.querysets import (
     DUE_FOR_RETRY,
     KEYED,
@@ -321,55 +326,6 @@ class ErrorText(HotScoped):
 
     class Meta:
         db_table = "error_text"
-
-    def __str__(self) -> str:
-        return self.text[:80]
-
-
-class Tag(AccountScoped):
-    name = models.CharField(max_length=64)
-
-    class Meta:
-        db_table = "tag"
-        constraints = [models.UniqueConstraint(fields=["account", "name"], name="tags_by_name")]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ErrorTag(HotScoped):
-    error = models.ForeignKey(Error, **LOOSE)
-    tag = models.ForeignKey(Tag, **LOOSE)
-
-    class Meta:
-        db_table = "error_tag"
-        constraints = [models.UniqueConstraint(fields=["error", "tag"], name="error_tags_one_each")]
-        indexes = [models.Index(fields=["tag", "-error"], name="error_tags_by_tag")]
-
-    def __str__(self) -> str:
-        return f"{self.tag_id} on e-{self.error_id}"
-
-
-class Comment(AccountScoped):
-    """What a member wrote about an error, or about a root cause."""
-
-    error = models.ForeignKey(Error, null=True, blank=True, **LOOSE)
-    cause = models.ForeignKey(Cause, null=True, blank=True, **FIRM)
-    member = models.ForeignKey(Member, null=True, blank=True, **FIRM)
-    text = models.TextField()
-    at = models.DateTimeField(default=wall_now)
-
-    class Meta:
-        db_table = "comment"
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(error__isnull=True) ^ Q(cause__isnull=True), name="comments_on_one_thing"
-            )
-        ]
-        indexes = [
-            models.Index(fields=["error", "id"], name="comments_of_error"),
-            models.Index(fields=["cause", "id"], name="comments_of_cause", condition=Q(cause__isnull=False)),
-        ]
 
     def __str__(self) -> str:
         return self.text[:80]
