@@ -35,6 +35,11 @@ class Reason(models.TextChoices):
         """The reasons that count as auto-resolved."""
         return frozenset({cls.SUPERSEDED.value, cls.SUCCEEDED.value, cls.IGNORED.value})
 
+    @classmethod
+    def by_hand(cls) -> frozenset[str]:
+        """The reasons for which a member said that an error is settled."""
+        return frozenset({cls.MANUAL.value, cls.SENT.value})
+
 
 class Classification(models.TextChoices):
     CONNECTION = "connection", "Connection"
@@ -80,6 +85,8 @@ class BulkKind(models.TextChoices):
     DELETE = "delete", "Delete"
     EDIT = "edit", "Edit retry data"
     CLASSIFY = "classify", "Change class"
+    SENT = "sent", "Mark as sent"
+    UPLOAD = "upload", "Upload retry data"
 
 
 ERROR_LOOKS: dict[str, StatusLook] = {
