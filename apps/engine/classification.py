@@ -7,7 +7,7 @@ message. Every pattern runs in linear time. A new rule is one line here and one 
 import re
 from collections.abc import Mapping
 
-from apps.engine.ports import Classification, ErrorSource
+from apps.engine.ports import Classification, ErrorSource, Failure
 
 CONNECTION = Classification.CONNECTION
 INTERMITTENT = Classification.INTERMITTENT
@@ -338,6 +338,11 @@ MESSAGES = tuple(
 
 SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 LONGEST_MESSAGE = 2000
+
+
+def class_of(failure: Failure) -> str:
+    """The class of a failure: its connector's word, else what the rules say; `none` where neither knows."""
+    return failure.classification or classify(failure.source, failure.code, failure.message) or "none"
 
 
 def classify(source: str, code: str, message: str) -> str:

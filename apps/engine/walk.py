@@ -4,10 +4,13 @@ Steps (`apps.engine.steps`) decide; the walk keeps the books: forwards, tallies,
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from time import perf_counter
 from typing import Protocol
 
+from apps.engine.classification import class_of
+from apps.engine.expressions import ExpressionError
 from apps.engine.plan import END, Node, OnError, Plan
 from apps.engine.ports import Classification, ErrorSource, Failure, Lookup, Outage, Record, Scope, Session, Target
 from apps.engine.records import Item
@@ -111,20 +114,35 @@ class Walk:
     def fail(self, node: Node, item: Item, failure: Failure, *, onward: bool = True) -> None:
         """Answer a failure by the step's policy: try again later, ignore, set aside, or stop the run."""
         policy = node.policy
-        if policy.on_error is OnError.RETRY and item.attempt < policy.attempts and not failure.unknown:
+        answer = policy.answer_to(failure)
+        if answer is OnError.RETRY and item.attempt < policy.attempts and not failure.unknown:
             self.try_again(node, item, failure)
             return
-        final = policy.final()
+        final = policy.then if answer is OnError.RETRY else answer
         entry = FailedRecord(
             item, node.index, failure, node.index, item.record, key=self.key_at(node, item),
             is_alone=item.alone or not onward,
         )  # fmt: skip
-        if final is OnError.IGNORE:
+        if final is OnError.IGNORE and self.substitute(node, entry):
             self.pass_handled(node, entry, onward)
             return
         if final is OnError.FAIL and self.result.stopped_by is None:
             self.result.stopped_by = entry
         self.set_aside(node, entry, onward)
+
+    def substitute(self, node: Node, entry: FailedRecord) -> bool:
+        """Give a record that goes on its substitute values; False if they cannot be made: then it is set aside."""
+        if node.policy.substitute is None:
+            return True
+        item, failure = entry.item, entry.failure
+        try:
+            fields = node.policy.substitute(item.record, replace(self.scope, error=error_facts(failure)))
+        except ExpressionError as error:
+            text = f"{failure.message} It is not ignored, because its substitute values could not be made: {error}"
+            entry.failure = replace(failure, message=text)
+            return False
+        item.record = {**item.record, **fields}
+        return True
 
     def pass_handled(self, node: Node, entry: FailedRecord, onward: bool) -> None:
         entry.is_handled = True
@@ -211,6 +229,11 @@ def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:
         return sha256(text.encode()).hexdigest()
 
     return key_of
+
+
+def error_facts(failure: Failure) -> Record:
+    """What expressions read as `error`: its class, its message, and the connector's own trace."""
+    return {"type": class_of(failure), "message": failure.message, "trace": failure.trace}
 
 
 def component_failure(error: Exception) -> Failure:

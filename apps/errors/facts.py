@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.text import short, storable
-from apps.engine.classification import classify
+from apps.engine.classification import class_of
 from apps.engine.records import SHOWN_KEY_LENGTH, Item, key_hash
 from apps.engine.result import FailedRecord
 from apps.errors.fingerprint import fingerprint, shape_of
@@ -121,7 +121,7 @@ def new_error(book: Book, entry: FailedRecord, *, unit: str = ErrorUnit.RECORD) 
         node=entry.node,
         entry=entry,
         unit=unit,
-        classification=failure.classification or classify(failure.source, code, message) or "none",
+        classification=class_of(failure),
         message=message,
         key=short(storable(key)[0], SHOWN_KEY_LENGTH),
         key_hash=key_hash(key),

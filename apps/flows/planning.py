@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apps.engine.expressions import Compiled, ExpressionError, compile_expression, compile_mapping, compile_template
-from apps.engine.plan import END, Node, OnError, Plan, Policy, Way
-from apps.engine.ports import Record, Scope
+from apps.engine.plan import END, Node, OnError, Plan, Policy, Way, WorkflowRetry
+from apps.engine.ports import Classification, Record, Scope
 from apps.engine.records import KeyOf, default_key
 from apps.flows.definition import Definition, parse_definition
 from apps.flows.definition.models import (
@@ -24,12 +24,15 @@ from apps.flows.definition.models import (
     StepPart,
     Use,
     WayPart,
+    WorkflowRetryPart,
 )
-from apps.flows.definition.texts import ANSWER_NAMES, KEY_NAMES
+from apps.flows.definition.texts import ANSWER_NAMES, FAILED_NAMES, KEY_NAMES, PAYLOAD_NAMES
 from apps.flows.models import Revision
 from apps.flows.selectors import known_to
 
 KEPT_PLANS = 64
+LASTING = (Classification.VALUE, Classification.MISSING, Classification.PARSE, Classification.TOO_LARGE)
+"""Classes of failures that the same record meets again: they are not tried again, unless the definition says so."""
 
 
 _plans: dict[tuple[int, str], Plan] = {}
@@ -75,6 +78,7 @@ def build_plan(definition: Definition) -> Plan:
         flow=flow,
         settings=head.settings,
         key_of=trace_key_of(export, Scope(datetime.now(UTC), flow=flow, settings=head.settings)),
+        workflow_retry=workflow_retry_of(head.workflow_retry),
     )
 
 
@@ -195,6 +199,13 @@ def condition(source: str | None) -> Compiled | None:
     return None if source is None else compile_expression(source)
 
 
+def workflow_retry_of(part: WorkflowRetryPart | None) -> WorkflowRetry:
+    if part is None:
+        return WorkflowRetry()
+    unique_id = compile_template(part.unique_id, PAYLOAD_NAMES) if part.unique_id is not None else None
+    return WorkflowRetry(part.attempts, part.minutes, part.backoff, unique_id)
+
+
 def policy_of(step: StepPart) -> Policy:
     part = step.on_error if isinstance(step, Handled) else OnErrorPart(policy="set_aside")
     return Policy(
@@ -202,10 +213,18 @@ def policy_of(step: StepPart) -> Policy:
         seconds=part.seconds,
         attempts=part.attempts,
         backoff=part.backoff,
-        then=OnError(part.then),
+        then=OnError(part.final) if part.is_trying_again else OnError.FAIL,
+        exceptions=exceptions_of(part),
+        substitute=compile_mapping(part.substitute, names=FAILED_NAMES) if part.substitute else None,
         continue_on_error=isinstance(step, ImportStep) and step.continue_on_error,
         resends_unknown=isinstance(step, ImportStep) and getattr(step.use.options, "on_unknown", "") == "retry",
     )
+
+
+def exceptions_of(part: OnErrorPart) -> dict[str, OnError]:
+    """Class -> what is done about its failures, where that is not what the step's policy says."""
+    lasting = {str(name): OnError(part.final) for name in LASTING} if part.policy == "retry" else {}
+    return lasting | {name: OnError(answer) for name, answer in part.exceptions.items()}
 
 
 # --- trace keys ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from apps.flows.definition.texts import (
     Mapped,
     Message,
     Name,
+    PayloadTemplate,
+    Substituted,
     TimeZone,
 )
 
@@ -58,6 +60,20 @@ class SchedulePart(Part):
         return {"cron": given} if isinstance(given, str) else given
 
 
+class WorkflowRetryPart(Part):
+    """How often a run that failed is run again; no attempts: never."""
+
+    attempts: int = Field(ge=0, le=10, description="how often a failed run is run again, 0 to 10")
+    minutes: float = Field(5.0, ge=1, le=1440)
+    backoff: bool = False
+    unique_id: PayloadTemplate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_attempts(cls, given: Any) -> Any:
+        return {"attempts": given} if isinstance(given, int) and not isinstance(given, bool) else given
+
+
 class Head(Part):
     """Everything in a definition but its steps."""
 
@@ -70,6 +86,7 @@ class Head(Part):
     run_after: Key | None = None
     overlap: Literal["skip", "queue", "allow"] = "queue"
     auto_resolve: bool = True
+    workflow_retry: WorkflowRetryPart | None = None
     scope: Literal["none", "record"] | None = None
     page_size: int = Field(1000, ge=1, le=10_000)
     settings: dict[str, Any] = {}
@@ -86,14 +103,22 @@ def name_of(key: str) -> str:
 
 
 # --- what steps are made of -------------------------------------------------------------------------------------------
+ErrorClass = Literal[
+    "connection", "intermittent", "rate_limit", "too_large", "duplicate", "missing", "parse", "value", "none"
+]
+"""The classes of errors as `apps.engine.ports.Classification` has them; `none` is what no rule knows."""
+
+
 class OnErrorPart(Part):
-    """What happens to a record that fails at a step."""
+    """What happens to a record that fails at a step; `exceptions` say what else does, class by class."""
 
     policy: Literal["set_aside", "fail", "ignore", "retry"]
     seconds: float = Field(10.0, ge=1, le=3600)
     attempts: int = Field(3, ge=1, le=10)
     backoff: bool = False
     then: Literal["fail", "set_aside", "ignore"] = "fail"
+    exceptions: dict[ErrorClass, Literal["set_aside", "fail", "ignore", "retry"]] = {}
+    substitute: Substituted | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -101,11 +126,28 @@ class OnErrorPart(Part):
         return {"policy": given} if isinstance(given, str) else given
 
     @model_validator(mode="after")
-    def _check_retry(self) -> Self:
-        extra = sorted(self.model_fields_set - {"policy"})
-        if self.policy != "retry" and extra:
+    def _check_fields(self) -> Self:
+        extra = sorted(self.model_fields_set & {"seconds", "attempts", "backoff", "then"})
+        if extra and not self.is_trying_again:
             raise ValueError(f"{', '.join(extra)}: only the policy retry takes these.")
+        if self.substitute is not None and "ignore" not in self.outcomes:
+            raise ValueError("substitute: only a record that is ignored goes on with substitute values.")
         return self
+
+    @property
+    def is_trying_again(self) -> bool:
+        return "retry" in {self.policy, *self.exceptions.values()}
+
+    @property
+    def final(self) -> str:
+        """What happens after the last attempt: what is written, else what the step's policy says anyway."""
+        return self.then if self.policy == "retry" or "then" in self.model_fields_set else self.policy
+
+    @property
+    def outcomes(self) -> frozenset[str]:
+        """What can become of a record in the end."""
+        given = {self.policy, *self.exceptions.values()}
+        return frozenset(given - {"retry"} | ({self.final} if self.is_trying_again else set()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,12 @@ NAME_LENGTH = 120
 NAMES = frozenset({"record", "now", "flow", "run", "settings"})
 ANSWER_NAMES = NAMES | {"answer"}
 """What a response mapping reads: the destination's answer beside the rest."""
+FAILED_NAMES = NAMES | {"error"}
+"""What a substitute value reads: the failure (error.type, error.message, error.trace) beside the rest."""
 KEY_NAMES = frozenset({"record", "flow", "settings"})
 """What a trace key reads: nothing that differs between two runs, or a record would not be known again."""
+PAYLOAD_NAMES = KEY_NAMES | {"run"}
+"""What tells one payload from another: the run's parameters too."""
 
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -95,6 +99,11 @@ def number_as_text(value: Any) -> Any:
     return repr(value) if isinstance(value, int | float) else value
 
 
+def value_as_text(value: Any) -> Any:
+    """`price: null` means the expression None, `is_known: false` the expression False."""
+    return repr(value) if value is None or isinstance(value, bool) else number_as_text(value)
+
+
 def checked_mapping(names: frozenset[str]) -> Callable[[dict[str, str]], dict[str, str]]:
     def check(fields: dict[str, str]) -> dict[str, str]:
         if not fields:
@@ -122,9 +131,14 @@ Cron = Annotated[str, AfterValidator(check_schedule)]
 Condition = Annotated[str, AfterValidator(compiling(compile_expression, NAMES))]
 Message = Annotated[str, AfterValidator(compiling(compile_template, NAMES))]
 KeyTemplate = Annotated[str, AfterValidator(compiling(compile_template, KEY_NAMES))]
+PayloadTemplate = Annotated[str, AfterValidator(compiling(compile_template, PAYLOAD_NAMES))]
 _Formula = Annotated[str, BeforeValidator(number_as_text), AfterValidator(compiling(compile_expression, NAMES))]
 _AnswerFormula = Annotated[
     str, BeforeValidator(number_as_text), AfterValidator(compiling(compile_expression, ANSWER_NAMES))
 ]
+_FailedFormula = Annotated[
+    str, BeforeValidator(value_as_text), AfterValidator(compiling(compile_expression, FAILED_NAMES))
+]
 Mapped = Annotated[dict[str, _Formula], AfterValidator(checked_mapping(NAMES))]
 AnswerMapped = Annotated[dict[str, _AnswerFormula], AfterValidator(checked_mapping(ANSWER_NAMES))]
+Substituted = Annotated[dict[str, _FailedFormula], AfterValidator(checked_mapping(FAILED_NAMES))]
