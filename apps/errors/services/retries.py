@@ -1,15 +1,16 @@
 """Retries are runs: errors are marked with the run that has them, which reads their retry data as its source."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 
 from django.db.models import F
 
 from apps.core.bulk import insert_rows, set_rows
 from apps.core.clock import database_now, read_now
 from apps.core.transactions import repeated
-from apps.errors.models import BulkAct, Error, RetryData, RetryItem
+from apps.errors.models import BulkAct, Cause, Error, RetryData, RetryItem
+from apps.errors.schedule import OFFSETS_S, TRIED_AGAIN
 from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs, shift_watched
 from apps.errors.services.planning import RETRIED_ALREADY, retry_conditions, with_why_not
 from apps.errors.services.resolving import locked_errors
@@ -135,13 +136,19 @@ def give_window(run: Run, data: RetryData) -> None:
 
 
 def mark(run: Run, errors: list[Error], data: dict[int, RetryData], *, member: int | None) -> None:
-    """Hand errors to a run: they are *retrying* from now on, and not counted as open."""
+    """Hand errors to a run: they are *retrying* from now on, and not counted as open.
+
+    The time of a pending automatic attempt stays with the item, for a retry that is canceled.
+    """
     Error.objects.of(run.account_id).filter(pk__in=[e.pk for e in errors]).update(retry_run=run, next_attempt_at=None)
     shift_open([e for e in errors if e.state == ErrorState.OPEN], -1)
     insert_rows(
         RetryItem,
-        ["account", "run", "error", "seq", "state", "outcome", "version", "message", "member"],
-        [(run.account_id, run.pk, e.pk, e.pk, ItemState.WAITING, "", data[e.pk].version, "", member) for e in errors],
+        ["account", "run", "error", "seq", "state", "outcome", "version", "message", "member", "due_at"],
+        [
+            (run.account_id, run.pk, e.pk, e.pk, ItemState.WAITING, "", data[e.pk].version, "", member, e.next_attempt_at)
+            for e in errors
+        ],
     )
 
 
@@ -184,13 +191,33 @@ def start_due_retries(flow: Flow) -> int:
 def release_waiting(run: Run) -> None:
     """A retry ended before all its errors were sent: the others return to the state they had."""
     waiting = RetryItem.objects.of(run.account_id).filter(run=run, state=ItemState.WAITING)
-    ids = list(waiting.values_list("error_id", flat=True))
-    if not ids:
+    due = dict(waiting.values_list("error_id", "due_at"))
+    if not due:
         return
-    errors = locked_errors(run.account_id, ids)
-    Error.objects.of(run.account_id).filter(pk__in=ids, retry_run=run).update(retry_run=None)
-    shift_open([e for e in errors if e.state == ErrorState.OPEN and e.retry_run_id == run.pk], +1)
+    errors = [e for e in locked_errors(run.account_id, list(due)) if e.retry_run_id == run.pk]
+    Error.objects.of(run.account_id).filter(pk__in=[e.pk for e in errors]).update(retry_run=None)
+    returned = [e for e in errors if e.state == ErrorState.OPEN]
+    shift_open(returned, +1)
+    give_schedule_back(run, returned, due)
     waiting.update(state=ItemState.CANCELED, at=database_now())
+
+
+def give_schedule_back(run: Run, errors: list[Error], due: Mapping[int, datetime | None]) -> None:
+    """Let the automatic attempts go on that were pending when the retry took the errors.
+
+    One whose time passed meanwhile comes half a minute after a cancel, so that who canceled can look. After a failed
+    run it stays away: what failed on its own would be begun again and again, without ever using up an attempt.
+    """
+    now = read_now()
+    is_canceled = run.cancel_requested_at is not None
+    planned = [(e, at) for e in errors if (at := due[e.pk]) is not None and (at > now or is_canceled)]
+    if not planned or not run.flow.auto_resolve:
+        return
+    causes = Cause.objects.of(run.account_id).filter(pk__in={e.cause_id for e, _ in planned})
+    tried = set(causes.filter(classification__in=TRIED_AGAIN).values_list("pk", flat=True))
+    later = now + timedelta(seconds=OFFSETS_S[0])
+    rows = [(e.pk, at if at > now else later) for e, at in planned if e.cause_id in tried]
+    set_rows(Error, ["next_attempt_at"], rows)
 
 
 def end_unit_retry(run: Run, *, succeeded: bool, new_error: int | None = None) -> None:
