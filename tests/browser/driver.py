@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
@@ -27,7 +27,11 @@ AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-
 WIDTHS = (1920, 1440, 1024, 390)
 AXE_WIDTHS = (1440, 390)  # the two layouts; between them only room changes
 HEIGHT = 900
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RULES: dict[Literal["light", "dark"], dict[str, Any]] = {  # a theme changes colours only
+    "light": {"type": "tag", "values": STANDARDS},
+    "dark": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
+}
 # a violation of the content security policy is an event of the document; nothing else tells all of them
 WATCH_POLICY = """
 window.policyViolations = [];
@@ -73,32 +77,34 @@ class Driver:
         finally:
             context.close()
 
-    def inspect(self, path: str, *, theme: str, shots: Path | None = None) -> list[str]:
-        """Opens a page in this theme, looks at it at every width and returns what is wrong with it."""
-        return self.run(lambda page: _inspected(page, path, theme, shots), scheme=theme)
+    def inspect(self, path: str, *, shots: Path | None = None) -> list[str]:
+        """Opens a page, looks at it in both themes and at every width and returns what is wrong with it."""
+        return self.run(lambda page: _inspected(page, path, shots))
 
 
-def _inspected(page: Page, path: str, theme: str, shots: Path | None) -> list[str]:
+def _inspected(page: Page, path: str, shots: Path | None) -> list[str]:
     problems: list[str] = []
     page.on("console", lambda message: _note(problems, message.type, message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(path, wait_until="networkidle")
-    page.evaluate(f"document.documentElement.dataset.theme = {theme!r}")
+    page.goto(path)
     # evaluated over the debugging protocol: the page's policy forbids an injected <script>, as it should
     page.evaluate(AXE)
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": HEIGHT})
-        problems += [f"at {width} px: {problem}" for problem in _problems_at(page, width)]
-        if shots:
-            page.screenshot(path=shots / f"{_file_name(path)}-{theme}-{width}.png", full_page=True)
+    for theme, rules in RULES.items():
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # no colour half-way between two themes
+        page.evaluate("(theme) => document.documentElement.dataset.theme = theme", theme)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": HEIGHT})
+            problems += [f"in {theme} at {width} px: {problem}" for problem in _problems_at(page, width, rules)]
+            if shots:
+                page.screenshot(path=shots / f"{_file_name(path)}-{theme}-{width}.png", full_page=True)
     problems += page.evaluate("window.policyViolations")
-    return [f"{path} in {theme}: {problem}" for problem in problems]
+    return [f"{path}: {problem}" for problem in problems]
 
 
-def _problems_at(page: Page, width: int) -> list[str]:
+def _problems_at(page: Page, width: int, rules: dict[str, Any]) -> list[str]:
     overflow = page.evaluate(OVERFLOW)
     problems = [f"{overflow} px wider than the window"] if overflow > 0 else []
-    return problems + _axe(page) if width in AXE_WIDTHS else problems
+    return problems + _axe(page, rules) if width in AXE_WIDTHS else problems
 
 
 def _file_name(path: str) -> str:
@@ -110,8 +116,8 @@ def _note(problems: list[str], kind: str, text: str) -> None:
         problems.append(text)
 
 
-def _axe(page: Page) -> list[str]:
-    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+def _axe(page: Page, rules: dict[str, Any]) -> list[str]:
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
     result = page.evaluate("(options) => axe.run(document, options)", options)
     return [_violation(violation) for violation in result["violations"]]
 

@@ -16,7 +16,6 @@ from tests.factories import make_account, make_retry_data
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-THEMES = ("light", "dark")
 SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/"]
 PAGES = [  # in curly brackets: ids of the scene
     "/dashboard/completed/",
@@ -67,15 +66,11 @@ PAGES = [  # in curly brackets: ids of the scene
 PAGES_BEFORE_THE_FIRST_FLOW = ["/dashboard/completed/?first", "/integrations/?first", "/connections/?first"]
 
 
-def problems_of(driver: Driver, path: str, folder: Path | None) -> list[str]:
-    return [problem for theme in THEMES for problem in driver.inspect(path, theme=theme, shots=folder)]
-
-
 @pytest.mark.parametrize("path", SIGNED_OUT_PAGES)
 def test_a_page_before_signing_in_is_accessible_fits_and_obeys_the_policy(
     driver: Driver, shot_folder: Path | None, path: str
 ) -> None:
-    assert problems_of(driver, path, shot_folder) == []
+    assert driver.inspect(path, shots=shot_folder) == []
 
 
 def retried(scene: Scene) -> dict[str, int]:
@@ -106,7 +101,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
         connection=warehouse.pk,
         **retried(scene),
     )
-    assert problems_of(signed_in, address, shot_folder) == []
+    assert signed_in.inspect(address, shots=shot_folder) == []
 
 
 @pytest.mark.parametrize("path", PAGES_BEFORE_THE_FIRST_FLOW)
@@ -114,10 +109,10 @@ def test_an_empty_page_is_accessible_fits_and_obeys_the_policy(
     signed_in: Driver, shot_folder: Path | None, path: str
 ) -> None:
     make_account(owner=get_user_model().objects.get(username="mara"))
-    assert problems_of(signed_in, path, shot_folder) == []
+    assert signed_in.inspect(path, shots=shot_folder) == []
 
 
 def test_the_page_for_a_user_without_an_account_is_accessible_fits_and_obeys_the_policy(
     signed_in: Driver, shot_folder: Path | None
 ) -> None:
-    assert problems_of(signed_in, "/", shot_folder) == []
+    assert signed_in.inspect("/", shots=shot_folder) == []

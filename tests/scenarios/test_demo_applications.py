@@ -31,9 +31,11 @@ from tests.scenarios.test_demo import Demo, demo
 
 __all__ = ["demo"]
 pytestmark = pytest.mark.django_db
+EVENTS = json.loads((DEMO / "data" / "earthquakes.json").read_bytes())["features"][:700]
+"""Enough for a page and a few alarms that are asked to come again after a second."""
 STRONG = [
     event
-    for event in json.loads((DEMO / "data" / "earthquakes.json").read_bytes())["features"]
+    for event in EVENTS
     if event["properties"]["type"] == "earthquake" and (event["properties"]["mag"] or 0) >= 2.5
 ]
 
@@ -41,7 +43,7 @@ STRONG = [
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, applications.Applications]]:
     """The demo's applications on a free port, and what they remember."""
-    both = applications.Applications(json.loads(applications.DATA.read_text())["features"])
+    both = applications.Applications(EVENTS)
     monkeypatch.setattr(applications, "Applications", lambda events: both)
     loop, ready, ports = asyncio.new_event_loop(), Event(), []
 
