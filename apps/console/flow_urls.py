@@ -44,6 +44,7 @@ urlpatterns = [
     path("errors/", error_list, name="error-list"),
     path("errors/retry", act_on_errors, {"act": "retry"}, name="errors-retry"),
     path("errors/resolve", act_on_errors, {"act": "resolve"}, name="errors-resolve"),
+    path("errors/mark-sent", act_on_errors, {"act": "sent"}, name="errors-mark-sent"),
     path("errors/reopen", act_on_errors, {"act": "reopen"}, name="errors-reopen"),
     path("acts/<int:act_id>/", act_page, name="error-act"),
     path("acts/<int:act_id>/undo", undo, name="error-act-undo"),

@@ -1,4 +1,7 @@
-"""A stretch of time that a list may be narrowed to: `range=7d`, or `from=` and `to=`; without any of them any time."""
+"""A stretch of time that a list may be narrowed to: `range=7d`, or `from=` and `to=`; without any of them any time.
+
+A second stretch of the same list has a prefix in front of these names: `resolved_range=7d`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,12 +34,12 @@ def span_of(request: HttpRequest, zone: ZoneInfo, now: datetime) -> Span:
     return span_in(request.GET, zone, now)
 
 
-def span_in(query: QueryDict, zone: ZoneInfo, now: datetime) -> Span:
-    """The same for the query of another list."""
-    given = [query.get(name, "").strip() for name in ("from", "to")]
+def span_in(query: QueryDict, zone: ZoneInfo, now: datetime, *, prefix: str = "") -> Span:
+    """The same for the query of another list, or for a second stretch."""
+    given = [query.get(f"{prefix}{name}", "").strip() for name in ("from", "to")]
     if any(given):
         return _custom(given, zone, now)
-    name = query.get("range", "")
+    name = query.get(f"{prefix}range", "")
     if name not in PRESETS:
         return Span()
     words, length = PRESETS[name]
@@ -70,16 +73,18 @@ class SpanFilter:
     since: str
     until: str
     hidden: Sequence[tuple[str, str]]
+    prefix: str = ""
 
 
-def span_filter(request: HttpRequest, label: str, span: Span) -> SpanFilter:
-    away = {"from": "", "to": ""}
-    any_time = address_with(request, range="", **away)
+def span_filter(request: HttpRequest, label: str, span: Span, *, prefix: str = "") -> SpanFilter:
+    own, since, until = (f"{prefix}{name}" for name in ("range", "from", "to"))
+    away = {since: "", until: ""}
+    any_time = address_with(request, **{own: ""}, **away)
     choices = [Choice("", "any time", any_time, not span.name)]
     choices += [
-        Choice(name, words, address_with(request, range=name, **away), name == span.name)
+        Choice(name, words, address_with(request, **{own: name}, **away), name == span.name)
         for name, (words, _) in PRESETS.items()
     ]
-    menu = Filter("range", label, span.text, tuple(choices), any_time if span.name else "")
-    given = (request.GET.get("from", ""), request.GET.get("to", ""))
-    return SpanFilter(menu, *given, hidden_fields(request, "range", "from", "to"))
+    menu = Filter(own, label, span.text, tuple(choices), any_time if span.name else "")
+    given = (request.GET.get(since, ""), request.GET.get(until, ""))
+    return SpanFilter(menu, *given, hidden_fields(request, own, since, until), prefix)

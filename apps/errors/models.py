@@ -206,9 +206,9 @@ class Error(HotScoped):
             return "retrying"
         if self.next_attempt_at is not None:
             return "auto_retrying"
-        if self.in_doubt:
+        if self.state == ErrorState.OPEN and self.in_doubt:
             return "in_doubt"
-        if self.retry_failed and self.state == ErrorState.OPEN:
+        if self.state == ErrorState.OPEN and self.retry_failed:
             return "retry_failed"
         if self.state == ErrorState.RESOLVED and self.reason in Reason.automatic():
             return "auto_resolved"

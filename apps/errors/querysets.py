@@ -22,6 +22,13 @@ RESOLVED = Q(state=ErrorState.RESOLVED)
 KEYED = Q(key_hash__isnull=False)
 TO_AUTO_RESOLVE = KEYED & (STORED_OPEN | Q(passed_run__isnull=True))
 DUE_FOR_RETRY = Q(next_attempt_at__isnull=False)
+IN_DOUBT = Q(in_doubt=True)
+SHOWN_AS: dict[str, Q] = {
+    "auto_retrying": DUE_FOR_RETRY,
+    "in_doubt": OPEN & IN_DOUBT,
+    "retry_failed": OPEN & Q(retry_failed=True),
+}
+"""What an open error is shown as beside open, and the errors of which that is true."""
 
 
 class ErrorQuerySet(models.QuerySet["own.Error"]):
@@ -53,13 +60,19 @@ class ErrorQuerySet(models.QuerySet["own.Error"]):
     def with_key(self, key_hash: int) -> Self:
         return self.filter(key_hash=key_hash)
 
-    def assigned_to(self, member: "Member | int") -> Self:
-        return self.filter(assignee=member)
+    def assigned_to(self, member: "Member | int | None") -> Self:
+        """Errors of this member; None: of nobody."""
+        return self.filter(assignee__isnull=True) if member is None else self.filter(assignee=member)
 
     def occurred_between(self, since: Moment | None, until: Moment | None) -> Self:
         """Errors that occurred in [since, until); None leaves that end open."""
         rows = self if since is None else self.filter(occurred_at__gte=since)
         return rows if until is None else rows.filter(occurred_at__lt=until)
+
+    def resolved_between(self, since: Moment | None, until: Moment | None) -> Self:
+        """Errors that were resolved in [since, until); None leaves that end open."""
+        rows = self if since is None else self.filter(RESOLVED, resolved_at__gte=since)
+        return rows if until is None else rows.filter(RESOLVED, resolved_at__lt=until)
 
     def due(self, now: Moment) -> Self:
         """Errors whose next automatic attempt has come."""

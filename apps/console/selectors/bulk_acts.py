@@ -15,8 +15,10 @@ from apps.runs.models import Run
 TAKEN = {
     BulkKind.RETRY.value: "retrying",
     BulkKind.RESOLVE.value: "resolved",
+    BulkKind.SENT.value: "marked as sent",
     BulkKind.REOPEN.value: "reopened",
     BulkKind.EDIT.value: "changed",
+    BulkKind.UPLOAD.value: "changed",
     BulkKind.TAG.value: "tagged",
     BulkKind.ASSIGN.value: "assigned",
     BulkKind.CLASSIFY.value: "attempts begin",
@@ -60,7 +62,7 @@ class ActView:
             return False
         if self.act.act == BulkKind.RETRY:
             return any(not run.is_ended and run.cancel_requested_at is None for run in self.runs)
-        return self.act.act == BulkKind.RESOLVE
+        return self.act.act in (BulkKind.RESOLVE, BulkKind.SENT)
 
 
 def act_view(act: BulkAct) -> ActView:

@@ -29,6 +29,7 @@ class Possible:
     resolve: str
     reopen: str
     edit: str
+    mark_sent: str
 
 
 def possible_acts(error: Error, *, may_edit: bool) -> Possible:
@@ -42,8 +43,9 @@ def possible_acts(error: Error, *, may_edit: bool) -> Possible:
     return Possible(
         retry=busy if why_not == RETRIED_ALREADY else SENTENCES.get(why_not, why_not),
         resolve=busy or ("" if is_open else "This error is resolved"),
-        reopen=busy or ("" if may_reopen else "Only what was resolved by hand or auto-resolved can be reopened"),
+        reopen=busy or ("" if may_reopen else "Only what was resolved by somebody or auto-resolved can be reopened"),
         edit=_why_not_edit(error, why_not, busy, may_edit=may_edit),
+        mark_sent=busy or ("" if is_open and error.in_doubt else "This error is not in doubt"),
     )
 
 

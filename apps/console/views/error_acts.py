@@ -1,6 +1,6 @@
-"""What a member does to errors from a list or a drawer: retry, resolve, reopen. A GET shows the plan and asks."""
+"""What a member does to errors from a list or a drawer, such as retry and resolve. A GET shows the plan and asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.contrib import messages
@@ -15,12 +15,12 @@ from apps.console.act_topics import act_topic
 from apps.console.context import Crumb
 from apps.console.live import live_address
 from apps.console.selection import Selection, selected_errors, selection_of
-from apps.console.selectors.bulk_acts import ActView, act_view, may_see
+from apps.console.selectors.bulk_acts import TAKEN, ActView, act_view, may_see
 from apps.console.views.acts import back, own_address
 from apps.core.ids import LARGEST_KEY
 from apps.errors.models import BulkAct, BulkItem, Error
 from apps.errors.querysets import ErrorQuerySet
-from apps.errors.services import act_plan, reopen_errors, resolve_errors, retry_errors
+from apps.errors.services import act_plan, mark_sent, reopen_errors, resolve_errors, retry_errors
 from apps.errors.states import BulkKind
 from apps.runs.models import Run
 from apps.runs.services import RunRefused, cancel_run
@@ -57,6 +57,15 @@ KINDS = {
         "resolved",
         "The errors leave the open lists and counts. Nothing is sent. They can be reopened.",
     ),
+    "sent": Kind(
+        BulkKind.SENT,
+        Act.RESOLVE_ERRORS,
+        "Mark as sent",
+        "marked as sent",
+        "For records that were found at the destination. Their errors are resolved as sent, by you. Nothing is sent, "
+        "and the steps after this one are not run for these records, because the destination's answer is not known: "
+        "where they must run, retry instead. They can be reopened.",
+    ),
     "reopen": Kind(
         BulkKind.REOPEN,
         Act.RESOLVE_ERRORS,
@@ -66,11 +75,17 @@ KINDS = {
     ),
 }
 
+SERVICES: Mapping[str, Callable[..., BulkAct]] = {
+    BulkKind.RESOLVE: resolve_errors,
+    BulkKind.SENT: mark_sent,
+    BulkKind.REOPEN: reopen_errors,
+}
+
 
 @require_http_methods(["GET", "POST"])
 @member_page
 def act_on_errors(request: HttpRequest, act: str) -> HttpResponse:
-    """Retry, resolve or reopen the errors that the form names; many of them, and resolved ones, are asked about."""
+    """Does one of KINDS to the errors that the form names; many of them, and resolved ones, are asked about."""
     kind = KINDS[act]
     chosen = selection_of(request.POST if request.method == "POST" else request.GET)
     errors = selected_errors(request, chosen, kind.right)
@@ -122,8 +137,7 @@ def perform(request: HttpRequest, kind: Kind, chosen: Selection, errors: ErrorQu
             uses_original_revision=bool(request.POST.get("original")),
             includes_resolved=retries_resolved(kind, chosen),
         )
-    service: Callable[..., BulkAct] = resolve_errors if kind.name == BulkKind.RESOLVE else reopen_errors
-    return service(account=account, member=member, errors=errors)
+    return SERVICES[kind.name](account=account, member=member, errors=errors)
 
 
 def tell(request: HttpRequest, kind: Kind, view: ActView) -> None:
@@ -183,7 +197,7 @@ def undo(request: HttpRequest, act_id: int) -> HttpResponse:
 
 
 def undo_resolve(request: HttpRequest, act: BulkAct) -> None:
-    items = BulkItem.objects.of(act.account_id).filter(act=act, result="resolved")
+    items = BulkItem.objects.of(act.account_id).filter(act=act, result=TAKEN[act.act])
     chosen = Error.objects.of(act.account_id).filter(
         pk__in=items.values("error_id"), **reach_of(request).where("flow__integration")
     )

@@ -19,7 +19,7 @@ from apps.core.transactions import repeated
 from apps.errors.models import BulkAct, BulkItem, Error
 from apps.errors.services.edit_chunk import CHANGED, edit_chunk
 from apps.errors.services.note_chunks import assign_chunk, tag_chunk
-from apps.errors.services.resolving import reopen_chunk, resolve_chunk
+from apps.errors.services.resolving import reopen_chunk, resolve_chunk, sent_chunk
 from apps.errors.services.retries import begin_runs, retry_chunk
 from apps.errors.services.steering import classify_chunk
 from apps.errors.states import BulkKind
@@ -35,6 +35,7 @@ EVERY = -1
 Chunk = Callable[[BulkAct, list[int]], dict[int, str]]
 CHUNKS: Mapping[str, Chunk] = {
     BulkKind.RESOLVE: resolve_chunk,
+    BulkKind.SENT: sent_chunk,
     BulkKind.REOPEN: reopen_chunk,
     BulkKind.RETRY: retry_chunk,
     BulkKind.ASSIGN: assign_chunk,
@@ -51,6 +52,14 @@ class ActRefused(Exception):  # noqa: N818 (an answer, not a fault)
 def resolve_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
     """Resolve open errors by hand. Idempotent: what is resolved stays as it is."""
     return begin_act(account, member, BulkKind.RESOLVE, errors, {})
+
+
+def mark_sent(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
+    """Resolve errors in doubt whose record somebody found at the destination. Nothing is sent, no later step runs.
+
+    Their retry data stay, so that they can be reopened; errors that are not in doubt are left alone.
+    """
+    return begin_act(account, member, BulkKind.SENT, errors, {})
 
 
 def reopen_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:

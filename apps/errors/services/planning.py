@@ -12,11 +12,11 @@ from django.db.models.expressions import Combinable
 from apps.accounts.models import Account
 from apps.core.clock import read_now
 from apps.errors.models import Error
-from apps.errors.querysets import OPEN, RESOLVED, RETRYING, STORED_OPEN, ErrorQuerySet
+from apps.errors.querysets import IN_DOUBT, OPEN, RESOLVED, RETRYING, STORED_OPEN, ErrorQuerySet
 from apps.errors.states import BulkKind, Passed, Reason
 
 RETRIED_ALREADY = "retried already"
-REOPENED = frozenset({Reason.MANUAL.value, *Reason.automatic()})
+REOPENED = Reason.by_hand() | Reason.automatic()
 Conditions = Sequence[tuple[Q | Combinable, str]]
 
 
@@ -92,6 +92,7 @@ def reopen_conditions() -> Conditions:
 
 
 RESOLVE_CONDITIONS: Conditions = ((RETRYING, "retrying"), (RESOLVED, "was resolved"))
+SENT_CONDITIONS: Conditions = (*RESOLVE_CONDITIONS, (~IN_DOUBT, "is not in doubt"))
 
 
 def with_why_not(errors: ErrorQuerySet, conditions: Conditions) -> QuerySet[Any]:
@@ -106,10 +107,11 @@ def retry_plan(*, account: Account, errors: ErrorQuerySet, includes_resolved: bo
 
 
 def act_plan(kind: str, *, account: Account, errors: ErrorQuerySet, includes_resolved: bool = False) -> ActPlan:
-    """What a retry, resolve or reopen of these errors would do."""
+    """What a retry, resolve, mark as sent or reopen of these errors would do."""
     if kind == BulkKind.RETRY:
         return retry_plan(account=account, errors=errors, includes_resolved=includes_resolved)
-    return _plan(errors, RESOLVE_CONDITIONS if kind == BulkKind.RESOLVE else reopen_conditions())
+    settled = {BulkKind.RESOLVE: RESOLVE_CONDITIONS, BulkKind.SENT: SENT_CONDITIONS}
+    return _plan(errors, settled[BulkKind(kind)] if kind in settled else reopen_conditions())
 
 
 def _plan(errors: ErrorQuerySet, conditions: Conditions) -> ActPlan:

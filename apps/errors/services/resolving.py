@@ -1,4 +1,4 @@
-"""Resolve and reopen by hand, a chunk at a time inside the caller's transaction."""
+"""Resolve, mark as sent and reopen by hand, a chunk at a time inside the caller's transaction."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,13 @@ from apps.core.bulk import in_array
 from apps.core.clock import read_now
 from apps.errors.models import BulkAct, Error
 from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs, shift_watched
-from apps.errors.services.planning import REOPENED
+from apps.errors.services.planning import (
+    REOPENED,
+    RESOLVE_CONDITIONS,
+    SENT_CONDITIONS,
+    Conditions,
+    with_why_not,
+)
 from apps.errors.states import ErrorState, Reason
 
 
@@ -19,26 +25,28 @@ def locked_errors(account: int, ids: list[int]) -> list[Error]:
 
 def resolve_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
     """Error id -> what came of it."""
+    return _settle(act, ids, Reason.MANUAL, RESOLVE_CONDITIONS, "resolved")
+
+
+def sent_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
+    """The same for what somebody found at the destination: only errors in doubt are marked as sent."""
+    return _settle(act, ids, Reason.SENT, SENT_CONDITIONS, "marked as sent")
+
+
+def _settle(act: BulkAct, ids: list[int], reason: str, conditions: Conditions, done: str) -> dict[int, str]:
     errors = locked_errors(act.account_id, ids)
-    chosen = [e for e in errors if e.state == ErrorState.OPEN and e.retry_run_id is None]
+    asked = with_why_not(Error.objects.of(act.account_id).filter(pk__in=[e.pk for e in errors]), conditions)
+    reasons = dict(asked.values_list("pk", "why_not"))
+    chosen = [e for e in errors if not reasons[e.pk]]
     now = read_now()
     Error.objects.of(act.account_id).filter(pk__in=[e.pk for e in chosen]).update(
-        state=ErrorState.RESOLVED,
-        reason=Reason.MANUAL,
-        resolved_at=now,
-        resolved_by_id=act.member_id,
-        next_attempt_at=None,
+        state=ErrorState.RESOLVED, reason=reason, resolved_at=now, resolved_by_id=act.member_id, next_attempt_at=None
     )
     shift_open(chosen, -1)
     shift_watched([e for e in chosen if e.passed_run_id is not None], -1)
     shift_step_runs(chosen, "user_resolved", +1)
     count_resolved(chosen, now)
-    done = {e.pk for e in chosen}
-    return {e.pk: "resolved" if e.pk in done else _left_alone(e) for e in errors}
-
-
-def _left_alone(error: Error) -> str:
-    return "retrying" if error.retry_run_id is not None else "was resolved"
+    return {e.pk: reasons[e.pk] or done for e in errors}
 
 
 def reopen_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
@@ -76,4 +84,4 @@ def _reopen(account: int, errors: list[Error]) -> None:
     shift_open(errors, +1)
     shift_watched([e for e in errors if e.passed_run_id is not None], +1)
     shift_step_runs([e for e in errors if e.reason in Reason.automatic()], "auto_resolved", -1)
-    shift_step_runs([e for e in errors if e.reason == Reason.MANUAL], "user_resolved", -1)
+    shift_step_runs([e for e in errors if e.reason in Reason.by_hand()], "user_resolved", -1)

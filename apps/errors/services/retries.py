@@ -142,13 +142,11 @@ def mark(run: Run, errors: list[Error], data: dict[int, RetryData], *, member: i
     """
     Error.objects.of(run.account_id).filter(pk__in=[e.pk for e in errors]).update(retry_run=run, next_attempt_at=None)
     shift_open([e for e in errors if e.state == ErrorState.OPEN], -1)
+    waiting, due = ItemState.WAITING, {e.pk: e.next_attempt_at for e in errors}
     insert_rows(
         RetryItem,
         ["account", "run", "error", "seq", "state", "outcome", "version", "message", "member", "due_at"],
-        [
-            (run.account_id, run.pk, e.pk, e.pk, ItemState.WAITING, "", data[e.pk].version, "", member, e.next_attempt_at)
-            for e in errors
-        ],
+        [(run.account_id, run.pk, e.pk, e.pk, waiting, "", data[e.pk].version, "", member, due[e.pk]) for e in errors],
     )
 
 
