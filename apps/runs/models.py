@@ -18,6 +18,7 @@ from apps.runs.querysets import (
     NOT_EMPTY,
     PARKED,
     QUEUED,
+    RETRYING,
     RUNNING,
     PageQuerySet,
     RunQuerySet,
@@ -77,7 +78,11 @@ class Leased(models.Model):
 
 
 class Run(Leased, AccountScoped):
-    """One execution of a flow. Its counts are a snapshot: later fixes never change them."""
+    """One execution of a flow. Its counts are a snapshot: later fixes never change them.
+
+    A failed run that is run again is followed by its next `attempt` of `attempts`, with the same `root_run`; until that
+    is due (`not_before`) it waits as *retrying*. `unique_id` tells its payload from others.
+    """
 
     flow = models.ForeignKey(Flow, on_delete=models.PROTECT, db_index=False, related_name="runs")
     integration = models.ForeignKey(Integration, **FIRM)
@@ -88,6 +93,9 @@ class Run(Leased, AccountScoped):
     revision = models.ForeignKey(Revision, null=True, blank=True, **FIRM)
     root_run = models.ForeignKey("self", null=True, blank=True, **LOOSE)
     attempt = models.PositiveSmallIntegerField(default=1)
+    attempts = models.PositiveSmallIntegerField(default=1)
+    unique_id = models.CharField(max_length=128, blank=True)
+    rerun_canceled = models.CharField(max_length=255, blank=True, help_text="Why it is not run again after all.")
     batch = models.BigIntegerField(null=True, blank=True)
     start_step = models.ForeignKey(Step, null=True, blank=True, **FIRM)
     trigger = models.CharField(max_length=10, choices=Trigger, default=Trigger.MANUAL)
@@ -151,6 +159,7 @@ class Run(Leased, AccountScoped):
                 name="runs_active_of_account",
                 condition=ACTIVE,
             ),
+            models.Index(fields=["account", "not_before"], name="runs_to_be_run_again", condition=RETRYING),
             models.Index(fields=["flow", "status", "-id"], name="runs_by_status_of_flow"),
             models.Index(fields=["account", "created_at", "id"], name="runs_by_time_of_account"),
             models.Index(fields=["batch"], name="runs_of_batch"),
@@ -162,6 +171,11 @@ class Run(Leased, AccountScoped):
     @property
     def is_ended(self) -> bool:
         return self.status in RunStatus.ended()
+
+    @property
+    def has_stopped(self) -> bool:
+        """Nothing more happens in it: it has ended, or failed and waits to be run again."""
+        return self.is_ended or self.status == RunStatus.RETRYING
 
 
 class StepRun(HotScoped):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import Combinable
 
 from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 QUEUED = Q(status=RunStatus.QUEUED)
 RUNNING = Q(status=RunStatus.RUNNING)
+RETRYING = Q(status=RunStatus.RETRYING)
 ACTIVE = QUEUED | RUNNING  # not `IN`: SQLite matches a partial index with the OR, and not with the list
 NOT_EMPTY = ~Q(outcome=RunOutcome.EMPTY)
 NOT_DONE = ~Q(state=PageState.DONE)
@@ -34,6 +35,21 @@ class RunQuerySet(models.QuerySet["own.Run"]):
     def active(self) -> Self:
         """Queued or running."""
         return self.filter(ACTIVE)
+
+    def to_be_run_again(self) -> Self:
+        """Failed, and the next attempt is pending."""
+        return self.filter(RETRYING)
+
+    def under_way(self) -> Self:
+        """Queued, running, or waiting to be run again."""
+        return self.filter(ACTIVE | RETRYING)
+
+    def last_attempts(self) -> Self:
+        """Without the attempts that another one has followed: of a run that was run again only the newest."""
+        following = self.model.objects.of(OuterRef("account")).filter(
+            root_run=OuterRef("root_run"), attempt=OuterRef("attempt") + 1, kind=RunKind.FLOW
+        )
+        return self.exclude(Exists(following), kind=RunKind.FLOW, attempts__gt=1)
 
     def not_empty(self) -> Self:
         """Without the runs that completed with success, ignored and errors all 0."""

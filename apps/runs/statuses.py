@@ -16,6 +16,8 @@ class RunKind(models.TextChoices):
 
 
 class RunStatus(models.TextChoices):
+    """`retrying`: this attempt failed, and the next one is pending. A run has failed for good once it is `failed`."""
+
     QUEUED = "queued", "Queued"
     RUNNING = "running", "Running"
     RETRYING = "retrying", "Retrying"
