@@ -8,10 +8,11 @@ definitions (with places) and the list of secrets come from them. Options may ho
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from apps.connectors.arrivals import Arrivals
 from apps.connectors.shared import IN_PROCESS, Shared
@@ -33,6 +34,19 @@ class ConnectionConfig(Options):
     @classmethod
     def secret_fields(cls) -> frozenset[str]:
         return frozenset(name for name, info in cls.model_fields.items() if _is_secret(info.annotation))
+
+
+class ReachedConfig(ConnectionConfig):
+    """What a connection stores to an application that Flowmend reaches out to, and may find away."""
+
+    offline_after: int = Field(
+        3,
+        ge=1,
+        le=100,
+        title="Offline after",
+        description="Failures to connect in a row that take it offline: then work waits, and a probe brings it back.",
+        json_schema_extra={"group": "Limits and time-outs"},
+    )
 
 
 def _is_secret(annotation: Any) -> bool:
@@ -69,6 +83,15 @@ class Surroundings:
     """What was sent to the export that is opened, where its connector listens."""
     any_recipient: bool = False
     """Whether e-mails may go to any domain."""
+
+
+@dataclass(frozen=True)
+class LedgerRows:
+    """What stands in the ledger of a target: rows removed just now, rows kept, when the oldest of these was written."""
+
+    removed: int
+    kept: int
+    oldest: datetime | None
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,13 @@ class Connector(ABC):
 
     def session(self) -> Session | None:
         """The transaction of this connection, or None where writes cannot be rolled back."""
+        return None
+
+    def trim_ledger(self, account: int, *, before_run: int, older_than: datetime) -> LedgerRows | None:
+        """Remove the ledger rows of an account's runs below `before_run` that are older; None: there is no ledger.
+
+        Raises ConnectorError and Outage.
+        """
         return None
 
     @classmethod

@@ -44,6 +44,7 @@ class ConnectionForm(forms.ModelForm):
             "new_secrets",
             "max_concurrency",
             "max_rate",
+            "offline_after",
         )
 
     def clean_new_secrets(self) -> dict[str, str]:

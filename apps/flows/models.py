@@ -77,6 +77,7 @@ class Connection(AccountScoped):
     last_error = models.TextField(blank=True)
     offline_since = models.DateTimeField(null=True, blank=True)
     failures = models.IntegerField(default=0)
+    offline_after = models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take it offline.")
     probe_at = models.DateTimeField(null=True, blank=True)
     gate_until = models.DateTimeField(null=True, blank=True)
     max_concurrency = models.PositiveSmallIntegerField(null=True, blank=True)

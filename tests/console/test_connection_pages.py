@@ -192,6 +192,14 @@ def test_numbers_lists_and_pairs_are_stored_as_such(client: Client, scene: Scene
     assert 'name="config-max_concurrency" value="4" min="1" max="256"' in form
 
 
+def test_after_how_many_failures_it_is_offline_is_set_and_shown(client: Client, inbox: Connection) -> None:
+    posted(client, address(inbox, "edit/"), filled(offline_after="5"))
+    assert Connection.unscoped.get(pk=inbox.pk).offline_after == 5
+    assert "Offline after 5" in text_of(html_of(client, address(inbox)))
+    posted(client, address(inbox, "edit/"), filled(offline_after="0"), 422)
+    assert Connection.unscoped.get(pk=inbox.pk).offline_after == 5
+
+
 def test_mistakes_stand_at_their_fields_in_words_and_nothing_is_stored(client: Client, scene: Scene) -> None:
     data = filled(name_="Stock", database="postgresql", port="99999", statement_timeout_s="soon", password="hunter2")
     html = posted(client, "/connections/new/sql/", data, 422)

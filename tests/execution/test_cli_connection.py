@@ -43,6 +43,20 @@ def test_a_connection_is_made_with_a_secret_from_a_file(shop, tmp_path):
     assert CANARY not in shown
 
 
+def test_after_how_many_failures_it_is_offline_comes_from_a_field_or_a_file(shop, tmp_path):
+    connection_command("set", "inbox", "--kind", "file")
+    assert Connection.unscoped.get().offline_after == 3
+    connection_command("set", "inbox", "--config", "offline_after=5")
+    assert Connection.unscoped.get().offline_after == 5
+    (tmp_path / "inbox.yaml").write_text("offline_after: 1\n")
+    connection_command("set", "inbox", "--config-file", str(tmp_path / "inbox.yaml"))
+    assert Connection.unscoped.get().offline_after == 1
+    with pytest.raises(CommandError, match="offline_after"):
+        connection_command("set", "inbox", "--config", "offline_after=0")
+    connection_command("set", "inbox", "--config", "offline_after=")
+    assert Connection.unscoped.get().offline_after == 3
+
+
 def test_a_secret_comes_from_the_environment(shop, monkeypatch):
     monkeypatch.setenv("DB_PASSWORD", CANARY)
     connection_command("set", "warehouse", "--kind", "sql", *SERVER, "--secret", "password=env:DB_PASSWORD")

@@ -43,6 +43,14 @@ def test_failures_in_a_row_take_a_connection_offline_as_one_incident(connection,
     assert AuditEntry.unscoped.filter(act="connection.offline").count() == 1
 
 
+@pytest.mark.parametrize("threshold", [1, 5])
+def test_a_connection_says_itself_after_how_many_failures_it_is_offline(connection, threshold):
+    Connection.unscoped.update(offline_after=threshold)
+    if threshold > 1:
+        assert fail(connection, threshold - 1).state == "never"
+    assert fail(connection).state == "offline"
+
+
 def test_work_that_needs_an_offline_connection_waits_without_an_attempt(account, connection, noon):
     fail(connection, 3)
     world = make_world(account)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from apps.connectors.base import ConnectionConfig, Limits, Options
+from apps.connectors.base import Limits, Options, ReachedConfig
 from apps.connectors.email_messages.addresses import Address, AddressError, check_domain, parse_address
 from apps.connectors.files.options import RelativeName
 from apps.connectors.http.config import check_authority
@@ -24,7 +24,7 @@ def check_sender(text: str) -> str:
     return text
 
 
-class EmailConfig(ConnectionConfig):
+class EmailConfig(ReachedConfig):
     """A mail server, or a place where messages are put instead of being sent."""
 
     delivery: Literal["smtp", "folder", "console"] = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from apps.connectors.base import ConnectionConfig, Options
+from apps.connectors.base import Options, ReachedConfig
 from apps.connectors.files.detect import plain_name
 from apps.connectors.files.root import split_name
 from apps.engine.expressions import Compiled, compile_template, valid_template
@@ -65,7 +65,7 @@ NameTemplate = Annotated[str, AfterValidator(valid_template(PATH_NAMES)), AfterV
 ColumnNames = Annotated[list[str], AfterValidator(_distinct)]
 
 
-class FileConfig(ConnectionConfig):
+class FileConfig(ReachedConfig):
     """A folder below the account's own folder."""
 
     folder: RelativeName = Field(

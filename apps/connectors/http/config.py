@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from apps.connectors.base import ConnectionConfig, Limits
+from apps.connectors.base import Limits, ReachedConfig
 
 Auth = Literal["none", "basic", "bearer", "api_key", "oauth2_client", "oauth2_refresh"]
 SIGN_IN: dict[str, Any] = {"group": "Sign in"}
@@ -84,7 +84,7 @@ OpenHeader = Annotated[str, AfterValidator(check_open_header)]
 HeaderValue = Annotated[str, AfterValidator(check_header_value)]
 
 
-class HttpConfig(ConnectionConfig):
+class HttpConfig(ReachedConfig):
     """An HTTP API: where it is, how to sign in, how much it may be asked."""
 
     base_url: Address = Field(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from apps.connectors.base import ConnectionConfig, Options
+from apps.connectors.base import Options, ReachedConfig
 from apps.connectors.sql.statements import StatementError, parse_query, parse_statement
 from apps.engine.expressions import Expression
 
@@ -53,7 +53,7 @@ LABELS = {
 }
 
 
-class SqlConfig(ConnectionConfig):
+class SqlConfig(ReachedConfig):
     """A database server or a SQLite file."""
 
     database: Literal["postgresql", "sqlite", "mysql", "mariadb", "mssql", "oracle"] = Field(

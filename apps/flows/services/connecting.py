@@ -20,6 +20,9 @@ from apps.flows.models import Connection, Step
 from apps.flows.secrets import read_secrets, replace_secrets
 from apps.flows.services.applying import actor_of
 
+EDITED = ["kind", "config", "max_concurrency", "max_rate", "offline_after"]
+"""The columns that a member's edit writes."""
+
 
 class ConnectionRefused(MistakesError):  # noqa: N818 (an answer, not a fault)
     """A connection that cannot be stored as it is; tells every mistake, never a secret."""
@@ -54,6 +57,7 @@ def set_connection(
     connection.kind, connection.config = kind, plain
     connection.max_concurrency = getattr(checked, "max_concurrency", None)
     connection.max_rate = getattr(checked, "max_rate", None)
+    connection.offline_after = getattr(checked, "offline_after", connection.offline_after)
     store(connection, is_new=present is None)
     if secrets:
         replace_secrets(connection, merged)
@@ -70,7 +74,7 @@ def set_connection(
 
 def store(connection: Connection, *, is_new: bool) -> None:
     """Of a connection that is there, only what was edited: workers write its state at any moment."""
-    connection.save(update_fields=None if is_new else ["kind", "config", "max_concurrency", "max_rate"])
+    connection.save(update_fields=None if is_new else EDITED)
 
 
 def set_secrets(

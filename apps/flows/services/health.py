@@ -1,4 +1,5 @@
-"""What the runs learned about connections: online once a page went through, offline after failures in a row.
+"""What the runs learned about connections: online once a page went through, offline after so many failures in a row
+as the connection says.
 
 A connection that is offline is one incident: work that needs it waits and uses no attempts, and a probe with growing
 intervals brings it back.
@@ -16,8 +17,6 @@ from apps.core.text import short, storable
 from apps.flows.models import Connection, ConnectionState
 
 LONGEST_ERROR = 1_000
-OFFLINE_AFTER = 3
-"""Consecutive failures to connect that take a connection offline."""
 FIRST_PROBE_S = 10
 LONGEST_PROBE_S = 300
 
@@ -26,7 +25,7 @@ def note_outage(*, account_id: int, environment: str, name: str, message: str) -
     """A connection could not be reached; part of the transaction that puts the run aside. The last straw: offline."""
     mine = Connection.objects.of(account_id).filter(environment=environment, name=name)
     mine.update(failures=F("failures") + 1, last_error=short(storable(message)[0], LONGEST_ERROR))
-    went = mine.filter(failures__gte=OFFLINE_AFTER).exclude(state=ConnectionState.OFFLINE).update(
+    went = mine.filter(failures__gte=F("offline_after")).exclude(state=ConnectionState.OFFLINE).update(
         state=ConnectionState.OFFLINE,
         offline_since=database_now(),
         probe_at=database_now(seconds=FIRST_PROBE_S),

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from apps.connectors.base import ConnectionConfig
+from apps.connectors.base import ReachedConfig
 from apps.connectors.files.options import RelativeName
 
 HOST = re.compile(r"[A-Za-z0-9_.:\-]{1,255}")
@@ -53,7 +53,7 @@ def _bucket(name: str) -> str:
     return name
 
 
-class SftpConfig(ConnectionConfig):
+class SftpConfig(ReachedConfig):
     """A folder on an SFTP server."""
 
     host: Annotated[str, AfterValidator(_host)] = Field(title="Host", description="Name or address of the server.")
@@ -90,7 +90,7 @@ class SftpConfig(ConnectionConfig):
         return self
 
 
-class S3Config(ConnectionConfig):
+class S3Config(ReachedConfig):
     """A bucket, or a part of it below a prefix."""
 
     endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(
