@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from apps.core.bulk import insert_rows, set_rows
 from apps.errors.facts import NewError, Watched
-from apps.errors.models import Comment, Error, ErrorTag
+from apps.errors.models import Assignment, Comment, Error, ErrorTag
 from apps.errors.retried import Retried
 
 Move = tuple[int, int]
@@ -51,6 +51,8 @@ def move_notes(account: int, moves: list[Move]) -> None:
     _move_tags(account, heirs)
     comments = Comment.objects.of(account).filter(error_id__in=list(heirs)).values_list("pk", "error_id")
     set_rows(Comment, ["error"], [(pk, heirs[error]) for pk, error in comments])
+    waiting = Assignment.objects.of(account).filter(error_id__in=list(heirs), mailed_at__isnull=True)
+    set_rows(Assignment, ["error"], [(pk, heirs[error]) for pk, error in waiting.values_list("pk", "error_id")])
     set_rows(Error, ["has_notes", "assignee"], [(old, False, None) for old in heirs])
 
 

@@ -14,6 +14,7 @@ from apps.accounts.models import AuditEntry, MemberRole, Profile, Role, Token
 from apps.core.admin import HistoryAdmin
 from apps.core.clock import wall_now
 from apps.errors.models import (
+    Assignment,
     BulkAct,
     BulkItem,
     CauseBucket,
@@ -21,6 +22,7 @@ from apps.errors.models import (
     ErrorTag,
     RetryItem,
     RetryVersion,
+    SavedView,
     Tag,
 )
 from apps.flows.models import Checkpoint, Connection, Hook, Share
@@ -83,6 +85,8 @@ def _an_account_with_history(account):
         (RetryVersion, {"error": error, "version": 1, "record": b"{}", "member": member}),
         (RetryItem, {"run": run, "error": error, "seq": 1, "member": member}),
         (Comment, {"error": error, "member": member, "text": "Asked the supplier"}),
+        (Assignment, {"error": error, "assignee": member, "assigned_by": member}),
+        (SavedView, {"member": member, "name": "Mine", "query": "assignee=me"}),
     ]
     hook = Hook.unscoped.create(
         account=account, flow=flow, step=source, key_sha256=f"{step.pk}", key_sealed=b"canary-7f3a"

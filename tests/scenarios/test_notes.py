@@ -3,7 +3,9 @@
 import pytest
 
 from apps.accounts.models import Role
-from apps.errors.models import Comment, Error, ErrorTag, Tag
+from apps.errors.models import Assignment, Comment, Error, ErrorTag, Tag
+from apps.errors.services import perform_act
+from apps.errors.services.causes import assign_cause
 from apps.errors.services.notes import (
     NoteRefused,
     assign_errors,
@@ -11,6 +13,7 @@ from apps.errors.services.notes import (
     comment_on_error,
     define_tag,
     remove_tag,
+    rename_tag,
     tag_errors,
 )
 from tests.factories import make_account, make_member
@@ -162,3 +165,89 @@ def test_comments_stand_on_errors_and_on_causes(world, member):
     ]
     with pytest.raises(NoteRefused, match="1 to 10,000"):
         comment_on_error(error=error, member=member, text="  ")
+
+
+# --- what a digest will tell -----------------------------------------------------------------------------------------
+def waiting() -> list[tuple[str, int, int | None]]:
+    """(trace key, assignee, by whom) of what waits to be mailed."""
+    rows = Assignment.unscoped.filter(mailed_at__isnull=True, error__isnull=False).order_by("pk")
+    return list(rows.values_list("error__key", "assignee_id", "assigned_by_id"))
+
+
+@pytest.fixture
+def ana(account):
+    return make_member(account, role=Role.MONITOR)
+
+
+def test_who_is_given_an_error_is_to_be_told_once(world, account, member, ana):
+    run_once(world, [{"id": 1}, {"id": 2}])
+    for _ in range(2):
+        assign_errors(account=account, member=member, errors=everything(world), assignee=ana)
+    assert waiting() == [("1", ana.pk, member.pk), ("2", ana.pk, member.pk)]
+    Assignment.unscoped.update(mailed_at="2026-03-02T12:00Z")
+    assign_errors(account=account, member=member, errors=everything(world), assignee=ana)
+    assert waiting() == [], "it was hers already"
+
+
+def test_who_takes_an_error_himself_is_not_told(world, account, member):
+    run_once(world, [{"id": 1}])
+    assign_errors(account=account, member=member, errors=everything(world), assignee=member)
+    assert waiting() == []
+
+
+@pytest.mark.parametrize("is_taken_away", [True, False])
+def test_what_somebody_else_got_meanwhile_is_not_told_any_more(world, account, member, ana, is_taken_away):
+    run_once(world, [{"id": 1}])
+    bob = make_member(account)
+    assign_errors(account=account, member=member, errors=everything(world), assignee=ana)
+    assign_errors(account=account, member=member, errors=everything(world), assignee=None if is_taken_away else bob)
+    assert waiting() == ([] if is_taken_away else [("1", bob.pk, member.pk)])
+
+
+def test_an_error_that_takes_the_place_of_another_one_is_told_in_its_stead(world, account, member, ana):
+    run_once(world, [{"id": 1}])
+    assign_errors(account=account, member=member, errors=everything(world), assignee=ana)
+    run_once(world, [{"id": 1}])
+    assert Assignment.unscoped.get().error_id == Error.unscoped.get(state="open").pk
+
+
+def test_who_is_given_a_root_cause_is_to_be_told_once(world, member, ana):
+    run_once(world, [{"id": 1}])
+    cause = Error.unscoped.select_related("cause").get().cause
+    assign_cause(cause=cause, member=member, assignee=ana)
+    assert list(Assignment.unscoped.values_list("cause_id", "assignee_id")) == [(cause.pk, ana.pk)]
+    assign_cause(cause=cause, member=member, assignee=member)
+    assert Assignment.unscoped.count() == 0
+
+
+# --- names of tags ---------------------------------------------------------------------------------------------------
+def test_a_tag_is_renamed_and_stays_where_it_is(world, account, member):
+    run_once(world, [{"id": 1}])
+    tag = note(world, member)
+    other = define_tag(account=account, member=member, name="other")
+    rename_tag(tag=tag, member=member, name=" Later  on ")
+    assert (Tag.unscoped.get(pk=tag.pk).name, ErrorTag.unscoped.get().tag_id) == ("Later on", tag.pk)
+    rename_tag(tag=tag, member=member, name="later on")
+    with pytest.raises(NoteRefused, match="There is a tag OTHER already"):
+        rename_tag(tag=tag, member=member, name="OTHER")
+    with pytest.raises(NoteRefused, match="defined by managers"):
+        rename_tag(tag=other, member=make_member(account, role=Role.MONITOR), name="x")
+
+
+def test_a_tag_on_many_errors_is_gone_at_once_and_taken_off_by_a_worker(world, account, member, monkeypatch):
+    run_once(world, [{"id": 1}, {"id": 2}])
+    tag = note(world, member)
+    monkeypatch.setattr("apps.errors.services.acts.AT_ONCE", 1)
+    act = remove_tag(tag=tag, member=member)
+    assert (Tag.unscoped.count(), act.count, act.ended_at) == (0, 2, None)
+    perform_act(account.pk, act.pk)
+    assert ErrorTag.unscoped.count() == 0
+    assert list(Error.unscoped.order_by("pk").values_list("has_notes", flat=True)) == [False, True]
+
+
+def test_a_tag_that_is_gone_is_put_on_nothing(world, account, member):
+    run_once(world, [{"id": 1}])
+    tag = define_tag(account=account, member=member, name="gone")
+    Tag.unscoped.filter(pk=tag.pk).delete()
+    tag_errors(account=account, member=member, errors=everything(world), add=[tag])
+    assert ErrorTag.unscoped.count() == 0

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from apps.accounts.models import Member
 from apps.accounts.services import Actor, record_audit
 from apps.core.clock import read_now
-from apps.errors.models import BulkAct, Cause, Error
+from apps.errors.models import Assignment, BulkAct, Cause, Error
 from apps.errors.querysets import OPEN, ErrorQuerySet
 from apps.errors.schedule import MOST_ATTEMPTS, TRIED_AGAIN
 from apps.errors.services.acts import begin_act
@@ -130,6 +130,10 @@ def assign_cause(*, cause: Cause, member: Member, assignee: Member | None) -> No
     head = head_of(cause)
     refuse_stranger(member.account, assignee)
     Cause.objects.of(head.account_id).filter(pk=head.pk).update(assignee=assignee)
+    Assignment.objects.of(head.account_id).filter(cause=head, mailed_at__isnull=True).delete()
+    if assignee is not None and assignee != member:
+        waiting = Assignment(account_id=head.account_id, cause=head, assignee=assignee, assigned_by=member)
+        waiting.save(force_insert=True)
     record_audit(
         account=head.account_id, actor=Actor.member(member), act="cause.assign", target=head,
         before={"assignee": head.assignee_id}, after={"assignee": assignee.pk if assignee else None},

@@ -27,9 +27,7 @@ class NoteRefused(Exception):  # noqa: N818 (an answer, not a fault)
 def define_tag(*, account: Account, member: Member, name: str) -> Tag:
     """A tag of the account; one of that name that is there already is the answer. Raises NoteRefused."""
     _refuse_unless_definer(member)
-    cleaned = " ".join(name.split())
-    if not cleaned or len(cleaned) > LONGEST_NAME:
-        raise NoteRefused(f"The name of a tag has 1 to {LONGEST_NAME} characters. Yours has {len(cleaned)}.")
+    cleaned = _tag_name(name)
     known: Tag | None = Tag.objects.of(account).filter(name__iexact=cleaned).first()
     if known is not None:
         return known
@@ -39,17 +37,40 @@ def define_tag(*, account: Account, member: Member, name: str) -> Tag:
     return tag
 
 
+def _tag_name(name: str) -> str:
+    cleaned = " ".join(name.replace("\x00", "").split())
+    if not cleaned or len(cleaned) > LONGEST_NAME:
+        raise NoteRefused(f"The name of a tag has 1 to {LONGEST_NAME} characters. Yours has {len(cleaned)}.")
+    return cleaned
+
+
 @transaction.atomic
-def remove_tag(*, tag: Tag, member: Member) -> None:
-    """Take a tag out of the account and off all its errors."""
+def rename_tag(*, tag: Tag, member: Member, name: str) -> None:
+    """Its errors keep it. Raises NoteRefused for a name that another tag has."""
     _refuse_unless_definer(member)
-    errors = list(ErrorTag.objects.of(tag.account_id).filter(tag=tag).values_list("error_id", flat=True))
+    cleaned = _tag_name(name)
+    if Tag.objects.of(tag.account_id).filter(name__iexact=cleaned).exclude(pk=tag.pk).exists():
+        raise NoteRefused(f"There is a tag {cleaned} already. Choose another name.")
+    record_audit(
+        account=tag.account_id, actor=Actor.member(member), act="tag.rename", target=tag,
+        before={"name": tag.name}, after={"name": cleaned},
+    )  # fmt: skip
+    tag.name = cleaned
+    tag.save(update_fields=["name"])
+
+
+@transaction.atomic
+def remove_tag(*, tag: Tag, member: Member) -> BulkAct:
+    """Take a tag out of the account, and off all its errors: few at once, many by a worker."""
+    _refuse_unless_definer(member)
+    tagged = ErrorTag.objects.of(tag.account_id).filter(tag=tag).values("error_id")
+    errors = Error.objects.of(tag.account_id).filter(pk__in=tagged)
     record_audit(
         account=tag.account_id, actor=Actor.member(member), act="tag.remove", target=tag, before={"name": tag.name}
     )
-    ErrorTag.objects.of(tag.account_id).filter(tag=tag).delete()
-    keep_has_notes(tag.account_id, errors)
+    act = tag_errors(account=member.account, member=member, errors=errors, remove=[tag])
     tag.delete()
+    return act
 
 
 def _refuse_unless_definer(member: Member) -> None:
