@@ -15,7 +15,7 @@ from apps.accounts.models import Account, Member, Role
 from apps.accounts.services import add_member, create_account
 from apps.core.clock import wall_now
 from apps.errors.models import Cause, Error, RetryData, StepState
-from apps.errors.search import write_texts
+from apps.errors.search import searched_text, write_texts
 from apps.errors.states import ErrorState
 from apps.flows.models import Connection, Flow, Integration, Revision, Step
 from apps.flows.secrets import replace_secrets
@@ -134,7 +134,7 @@ def make_error(
         account_id=step.account_id, flow_id=step.flow_id, step=step, run=run, cause=cause, **values
     )
     _count(error)
-    write_texts(error.account_id, [(error.pk, f"{error.message} {error.key}")])
+    write_texts(error.account_id, [(error.pk, searched_text(error.message, error.key))])
     return error
 
 

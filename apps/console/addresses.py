@@ -1,5 +1,7 @@
 """Path parts for ids: a plain integer, or the short form that people copy from a screen (`r-48213`)."""
 
+import re
+
 from apps.core.ids import Kind, WrongIdError, parse_short_id
 
 
@@ -32,3 +34,23 @@ class FlowId(_ShortId):
 
 class CauseId(_ShortId):
     kind = Kind.CAUSE
+
+
+class TraceKey:
+    """A trace key as the last part of an address, slashes and all."""
+
+    regex = r"(?s:.+)"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+UNFIT = re.compile(r"[/\\\x00-\x1f\x7f\ufffd]")
+
+
+def fits_a_path(key: str) -> bool:
+    """Whether a trace key survives as part of an address: no slashes that proxies fold, nothing that was replaced."""
+    return bool(key.strip(".")) and key == key.strip() and UNFIT.search(key) is None

@@ -1,15 +1,19 @@
 """The console's pages."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
 from apps.console import cause_urls, flow_urls
+from apps.console.addresses import TraceKey
 from apps.console.views import acts, connections, dashboard, integrations
 from apps.console.views.appearance import choose_environment, choose_theme
 from apps.console.views.design import design
 from apps.console.views.health import health
 from apps.console.views.home import home
 from apps.console.views.live import live
+from apps.console.views.records import record_journey, search
 from apps.console.views.sign_in import SignIn, SignOut
+
+register_converter(TraceKey, "key")
 
 app_name = "console"
 urlpatterns = [
@@ -40,6 +44,8 @@ urlpatterns = [
     path("runs/<int:run_id>/cancel", acts.cancel, name="run-cancel"),
     *flow_urls.urlpatterns,
     *cause_urls.urlpatterns,
+    path("records/", search, name="search"),
+    path("records/<key:key>/", record_journey, name="record"),
     path("healthz", health, name="health"),
     path("live/", live, name="live"),
     path("design/", design, name="design"),

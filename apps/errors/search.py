@@ -1,10 +1,12 @@
 """Search in the messages and trace keys of errors: trigrams on both databases, one meaning.
 
 Every word of the question must occur, also inside a word of the text. Text and question are folded the same way:
-lower case, and a blank for everything that is neither letter nor digit.
+without the difference of cases and of ways to compose a character, and a blank for everything that is neither letter
+nor digit. What is left means the same to both databases: no operator, no wildcard, no case.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,7 +26,13 @@ SqlAndParams = tuple[str, list[Any]]
 
 def folded(*texts: str) -> str:
     """What is stored and searched for the given texts."""
-    return _NOT_ALPHANUMERIC.sub(" ", " ".join(texts).lower()).strip()[:LONGEST_TEXT]
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", " ".join(texts)).casefold())
+    return _NOT_ALPHANUMERIC.sub(" ", plain).strip()[:LONGEST_TEXT]
+
+
+def searched_text(message: str, key: str) -> str:
+    """What an error is found by; the key comes first, so that no message is too long for it."""
+    return f"{key} {message}"
 
 
 def words_of(question: str) -> list[str]:

@@ -12,7 +12,7 @@ from apps.errors.facts import Book, Booked, NewError, Watched, next_generation
 from apps.errors.models import Cause, Error, RetryData, StepState
 from apps.errors.retried import Retried
 from apps.errors.schedule import next_attempt
-from apps.errors.search import write_texts
+from apps.errors.search import searched_text, write_texts
 from apps.errors.states import ErrorState, ErrorUnit, Passed, Reason
 from apps.runs.models import Capture
 
@@ -46,7 +46,7 @@ def write_new(book: Book, new: list[NewError], booked: Booked) -> None:
     captures = _write_captures(book, new)
     insert_rows(Error, ERROR_FIELDS, [_error_row(book, e, causes, captures) for e in new])
     insert_rows(RetryData, RETRY_FIELDS, [_retry_row(book, e) for e in new])
-    write_texts(book.account, [(e.id, f"{e.message} {e.key}") for e in new])
+    write_texts(book.account, [(e.id, searched_text(e.message, e.key)) for e in new])
     for error in new:
         step = book.steps[error.node]
         booked.by_step[step] += error.unit == ErrorUnit.RECORD

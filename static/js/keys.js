@@ -9,6 +9,8 @@ const isOff = () => document.documentElement.dataset.shortcuts === "off";
 
 export function shown(key) {
   const found = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)];
+  // what is on the page itself comes before what stands around every page: `/` is the search of the list
+  found.sort((one, other) => Boolean(other.closest("#main")) - Boolean(one.closest("#main")));
   return found.find((element) => element.checkVisibility() && element.getAttribute("aria-disabled") !== "true");
 }
 

@@ -1,5 +1,6 @@
 """Root causes as people read them: groups of merged causes as one, with their errors, trend and what they share."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,8 +29,8 @@ from apps.console.access import Reach
 from apps.console.selectors.common_values import CommonValue, strongest_value
 from apps.core.pagination import KeysetPage, keyset_page
 from apps.errors.cause_writing import NEW_FOR
-from apps.errors.models import Cause, CauseBucket, Error
-from apps.errors.querysets import DUE_FOR_RETRY, RETRYING
+from apps.errors.models import Cause, CauseBucket, Error, ErrorTag
+from apps.errors.querysets import DUE_FOR_RETRY, RETRYING, STORED_OPEN
 from apps.errors.states import CauseState, Classification
 
 PAGE_SIZE = 25
@@ -41,35 +42,51 @@ SHOWN_MESSAGE = 400
 RESOLVED_FOR = timedelta(days=30)
 TABS = {"open": "Open", "retrying": "Auto-retrying", "snoozed": "Snoozed", "resolved": "Resolved, last 30 days"}
 CLASSES = [(str(value), str(label)) for value, label in Classification.choices]
-ASSIGNED = {"": "anyone", "me": "me", "nobody": "nobody"}
 
 
 @dataclass(frozen=True)
 class CauseFilter:
-    """What the list of root causes is narrowed to; `assigned` is "", `me` or `nobody`."""
+    """What the list of root causes is narrowed to. A tag is one that an error of the cause has: an open one, but in
+    the tab of the resolved."""
 
     tab: str = "open"
     words: str = ""
     integration: str = ""
     classification: str = ""
-    assigned: str = ""
-    member: int = 0
+    assigned: str = ""  # as the address says it
+    assignee: int | None = None  # blank with `nobody`
+    tag: int | None = None
+    account: int = 0
+    is_impossible: bool = False
 
     @property
     def is_on(self) -> bool:
-        return bool(self.words or self.integration or self.classification or self.assigned)
+        return (
+            bool(self.words or self.integration or self.classification or self.assigned or self.tag)
+            or self.is_impossible
+        )
 
     def matching(self) -> Q:
-        found = Q()
-        for word in self.words.split()[:8]:
-            found &= Q(pattern__icontains=word) | Q(code__icontains=word)
+        found = Q(pk__in=[]) if self.is_impossible else Q()
+        for word in map(re.escape, self.words.split()[:8]):  # a regex: of SQLite's LIKE only A to Z have two cases
+            found &= Q(pattern__iregex=word) | Q(code__iregex=word)
         if self.integration:
             found &= Q(flow__integration__slug=self.integration)
         if self.classification:
             found &= Q(classification=self.classification)
         if self.assigned:
-            found &= Q(assignee=self.member) if self.assigned == "me" else Q(assignee__isnull=True)
-        return found
+            found &= Q(assignee__isnull=True) if self.assignee is None else Q(assignee=self.assignee)
+        return found & self._tagged()
+
+    def _tagged(self) -> Q:
+        if self.tag is None:
+            return Q()
+        tagged = ErrorTag.objects.of(self.account).filter(tag=self.tag)
+        errors = Error.objects.of(self.account).filter(pk__in=tagged.values("error_id"))
+        if self.tab != "resolved":
+            errors = errors.filter(STORED_OPEN)
+        causes = Cause.objects.of(self.account).filter(pk__in=errors.values("cause"))
+        return Q(pk__in=causes.values("pk")) | Q(pk__in=causes.filter(merged_into__isnull=False).values("merged_into"))
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.console.addresses import FlowId
+from apps.core.text import storable
 from apps.errors.models import StepState
 from apps.errors.querysets import ErrorQuerySet
 
@@ -20,7 +21,8 @@ class Place:
 
     @classmethod
     def of(cls, query: QueryDict) -> "Place":
-        return cls(query.get("integration", ""), _id_in(query.get("flow", "")), _id_in(query.get("step", "")))
+        integration = storable(query.get("integration", ""))[0]
+        return cls(integration, _id_in(query.get("flow", "")), _id_in(query.get("step", "")))
 
     @property
     def is_on(self) -> bool:

@@ -6,15 +6,19 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from apps.console.addresses import fits_a_path
 from apps.console.context import Preferences
+from apps.console.selectors.records import Event
 from apps.console.selectors.retry_runs import result_of
 from apps.console.templatetags.ui import icon
 from apps.console.wording import countdown_text
 from apps.core.clock import wall_now
-from apps.errors.models import Error, RetryItem
+from apps.errors.models import KEY_SHOWN, Error, RetryItem
 from apps.errors.schedule import MOST_ATTEMPTS, OFFSETS_S
 from apps.errors.states import ItemState
 
@@ -50,7 +54,39 @@ RESULT_LOOKS = {
 @register.filter
 def outcome_words(item: RetryItem) -> str:
     """What came of one error in one retry: `Went through`, `Failed again`, `Not sent`, `Waiting`, `Canceled ...`."""
-    return OUTCOME_WORDS.get(item.outcome) or STATE_WORDS.get(item.state, item.get_state_display())
+    return attempt_words(item.state, item.outcome)
+
+
+def attempt_words(state: str, outcome: str) -> str:
+    return OUTCOME_WORDS.get(outcome) or STATE_WORDS.get(state, str(ItemState(state).label))
+
+
+@register.filter
+def retry_words(event: Event) -> str:
+    """The same of an attempt in the journey of a record."""
+    return attempt_words(event.word, event.text)
+
+
+@register.filter
+def retry_role(event: Event) -> str:
+    """The class of its icon."""
+    return f"{RESULT_LOOKS[result_of(event.word, event.text)][0]}t"
+
+
+@register.simple_tag
+def record_url(error: Error) -> str:
+    """The journey of the record that failed; of a key that no address holds it is named by the error."""
+    if len(error.key) < KEY_SHOWN and fits_a_path(error.key):
+        return reverse("console:record", args=[error.key])
+    return f"{reverse('console:search')}?{urlencode({'error': error.pk})}"
+
+
+@register.simple_tag
+def key_url(key: str) -> str:
+    """The journey of the record with this trace key, which is given in full."""
+    if fits_a_path(key):
+        return reverse("console:record", args=[key])
+    return f"{reverse('console:search')}?{urlencode({'key': key})}"
 
 
 @register.simple_tag
