@@ -18,10 +18,12 @@ from apps.errors.services import start_due_retries
 from apps.errors.services.acts import PERFORM_ACT
 from apps.errors.states import ErrorState
 from apps.execution.claims import due, lease_is_free
+from apps.execution.ledgers import hint_ledgers
 from apps.execution.probing import hint_probes
 from apps.flows.models import Flow
 from apps.flows.schedules import next_due
 from apps.runs.models import Run
+from apps.runs.reruns import start_rerun
 from apps.runs.services import RunRefused, hint, start_run
 from apps.runs.statuses import RunStatus, Trigger
 
@@ -35,7 +37,15 @@ MOST_AT_ONCE = 200
 
 def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
-    return start_scheduled() + start_retries() + hint_due_runs() + hint_unfinished_acts() + hint_probes()
+    return (
+        start_scheduled()
+        + start_retries()
+        + start_reruns()
+        + hint_due_runs()
+        + hint_unfinished_acts()
+        + hint_probes()
+        + hint_ledgers()
+    )
 
 
 def hint_unfinished_acts() -> int:
@@ -52,6 +62,13 @@ def start_retries() -> int:
     due = Error.unscoped.filter(next_attempt_at__lte=database_now(), state=ErrorState.OPEN, flow__enabled=True)
     flows = Flow.unscoped.filter(pk__in=due.order_by().values("flow_id")).select_related("integration")
     return sum(start_due_retries(flow) for flow in flows[:MOST_AT_ONCE])
+
+
+def start_reruns() -> int:
+    """Run again what failed and is due; what waits in a flow that was disabled meanwhile has failed for good."""
+    is_over = Q(flow__enabled=False) | Q(flow__removed_at__isnull=False)
+    due = Run.unscoped.to_be_run_again().filter(Q(not_before__lte=database_now()) | is_over)
+    return sum(start_rerun(run) is not None for run in due.order_by("not_before", "pk")[:MOST_AT_ONCE])
 
 
 def hint_due_runs() -> int:

@@ -1,6 +1,7 @@
 """What the queue calls: an id in, the work of one slice done."""
 
 from apps.errors import services as errors
+from apps.execution.ledgers import trim
 from apps.execution.probing import probe
 from apps.execution.worker import work_slice
 
@@ -18,3 +19,8 @@ def perform_act(account_id: int, act_id: int) -> None:
 def probe_connection(connection_id: int) -> None:
     """Try a connection that is offline."""
     probe(connection_id)
+
+
+def trim_ledger(ledger_id: int) -> None:
+    """Remove what is old from the ledger in a target."""
+    trim(ledger_id)

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from apps.core.admin import HistoryAdmin, HouseAdmin, KeptAdmin
 from apps.core.ids import Kind
-from apps.flows.models import Checkpoint, Connection, Flow, Hook, Integration, Revision, Share, Step
+from apps.flows.models import Checkpoint, Connection, Flow, Hook, Integration, Ledger, Revision, Share, Step
 from apps.flows.secrets import replace_secrets
 
 
@@ -118,6 +118,14 @@ class HookAdmin(HistoryAdmin):
     list_select_related = ("step", "flow")
     search_fields = ("flow__name", "flow__key")
     exclude = ("key_sha256", "key_sealed", "key_id")
+
+
+@admin.register(Ledger)
+class LedgerAdmin(HistoryAdmin):
+    list_display = ("connection", "account", "rows", "oldest_at", "removed", "trimmed_at", "due_at")
+    list_select_related = ("connection", "account")
+    list_filter = ("trimmed_at",)
+    search_fields = ("connection__name",)
 
 
 @admin.register(Share)

@@ -214,6 +214,28 @@ class Share(AccountScoped):
         return self.key
 
 
+class Ledger(AccountScoped):
+    """What was seen when the ledger in a connection's database was trimmed last; `rows` is null where there is none.
+
+    `removed` counts all rows that were ever removed.
+    """
+
+    connection = models.OneToOneField(Connection, on_delete=models.CASCADE, related_name="ledger")
+    due_at = models.DateTimeField(default=wall_now)
+    trimmed_at = models.DateTimeField(null=True, blank=True)
+    rows = models.BigIntegerField(null=True, blank=True)
+    oldest_at = models.DateTimeField(null=True, blank=True)
+    removed = models.BigIntegerField(default=0)
+    problem = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "ledger"
+        indexes = [models.Index(fields=["due_at"], name="ledgers_due")]
+
+    def __str__(self) -> str:
+        return f"Ledger of {self.connection_id}"
+
+
 class Checkpoint(AccountScoped):
     """How far an export has durably got; `seen` holds the keys at its edge, for exports that overlap."""
 

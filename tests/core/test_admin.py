@@ -25,7 +25,7 @@ from apps.errors.models import (
     SavedView,
     Tag,
 )
-from apps.flows.models import Checkpoint, Connection, Hook, Share
+from apps.flows.models import Checkpoint, Connection, Hook, Ledger, Share
 from apps.flows.secrets import read_secrets
 from apps.runs.models import Arrival, Bucket, Capture, Delivery, Intent, Machine, RunLog
 from tests.factories import (
@@ -94,6 +94,7 @@ def _an_account_with_history(account):
     of_account += [
         (Arrival, {"hook": hook, "flow": flow, "records": 1, "size": 11, "body": b"canary-7f3a"}),
         (Delivery, {"hook": hook, "digest": "0", "arrival": 1, "records": 1}),
+        (Ledger, {"connection": make_connection(account, name=f"Ledger {step.pk}")}),
         (Share, {"key": f"{step.pk}", "token": b"canary-7f3a"}),
     ]
     for model, fields in of_account:

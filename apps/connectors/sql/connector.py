@@ -1,8 +1,9 @@
 """The SQL connector: PostgreSQL and SQLite natively, other databases by their dialects, all behind one face."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
-from apps.connectors.base import ConnectionConfig, Connector, Options, Ping, Surroundings
+from apps.connectors.base import ConnectionConfig, Connector, LedgerRows, Options, Ping, Surroundings
 from apps.connectors.extras import load_extra
 from apps.connectors.sql.config import LABELS, ExportOptions, ImportOptions, LookupOptions, SqlConfig
 from apps.connectors.sql.export import SqlSource
@@ -47,6 +48,9 @@ class SqlConnector(Connector):
 
     def session(self) -> Session:
         return self._database.session()
+
+    def trim_ledger(self, account: int, *, before_run: int, older_than: datetime) -> LedgerRows | None:
+        return self._database.trim_ledger(account, before_run, older_than)
 
     @classmethod
     def default_trace_key(cls, options: Any) -> str | None:

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from apps.connectors.base import Ping
+from apps.connectors.base import LedgerRows, Ping
 from apps.connectors.sql.statements import STANDARD, Statement, Wording
 from apps.engine.ports import Batch, Classification, ConnectorError, ErrorSource, Failure, Record, Session
 
@@ -127,6 +128,10 @@ class Database(ABC):
 
     @abstractmethod
     def reader(self) -> Reader: ...
+
+    @abstractmethod
+    def trim_ledger(self, account: int, before_run: int, older_than: datetime) -> LedgerRows | None:
+        """See `Connector.trim_ledger`; in a transaction of its own."""
 
     @abstractmethod
     def close(self) -> None: ...

@@ -20,7 +20,7 @@ from apps.console.selectors.pulse import connections_in
 from apps.console.selectors.run_words import person
 from apps.core.crypto import SecretUnreadableError
 from apps.core.ids import LARGEST_KEY
-from apps.flows.models import Connection, ConnectionState, Flow, Step
+from apps.flows.models import Connection, ConnectionState, Flow, Ledger, Step
 from apps.flows.secrets import secret_names
 
 LAST_TESTS = 20
@@ -123,6 +123,11 @@ def steps_on(connection: Connection, reach: Reach) -> list[Step]:
         .filter(connection=connection, flow__removed_at__isnull=True, **reach.where("flow__integration"))
     )
     return list(rows.select_related("flow__integration", "state").order_by("flow__name", "flow_id", "position", "id"))
+
+
+def ledger_of(connection: Connection) -> Ledger | None:
+    """What is known of the ledger in its database, if a flow writes there; one query."""
+    return Ledger.objects.of(connection.account_id).filter(connection=connection, trimmed_at__isnull=False).first()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from apps.console.selectors.connections import (
     kinds,
     label_of,
     last_tests,
+    ledger_of,
     require,
     secrets_set,
     settings_of,
@@ -63,6 +64,7 @@ def connection_page(request: HttpRequest, connection_id: int) -> HttpResponse:
         "label": label_of(connection.kind),
         "steps": steps_on(connection, reach_of(request)),
         "settings": settings_of(connection),
+        "ledger": ledger_of(connection),
         "tests": last_tests(connection),
         "live_url": live_address(request, "shell"),
     }

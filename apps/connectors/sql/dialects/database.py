@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 import sqlalchemy
 
-from apps.connectors.base import Ping, Surroundings
+from apps.connectors.base import LedgerRows, Ping, Surroundings
 from apps.connectors.sql.config import SqlConfig
 from apps.connectors.sql.dialects.link import Link
 from apps.connectors.sql.dialects.reading import DialectFinder, DialectReader, read_table
@@ -86,6 +87,9 @@ class DialectDatabase(Database):
         reader = DialectReader(self.link.sibling(is_reader=True))
         self._readers.append(reader)
         return reader
+
+    def trim_ledger(self, account: int, before_run: int, older_than: datetime) -> LedgerRows | None:
+        return self._session.trim_ledger(account, before_run, older_than)
 
     def close(self) -> None:
         for reader in self._readers:

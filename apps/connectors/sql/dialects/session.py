@@ -1,9 +1,12 @@
 """The transaction of a target, and the ledger that stands in it."""
 
+from datetime import UTC, datetime
+
 import sqlalchemy
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, String, Table, func
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from apps.connectors.base import LedgerRows
 from apps.connectors.sql.dialects.link import Link
 from apps.connectors.sql.face import LEDGER_TABLE
 from apps.engine.ports import Classification, ConnectorError, LedgerKey, Outage
@@ -84,6 +87,22 @@ class DialectSession:
                 raise
             message = "The target's ledger says that this part of the page was delivered already."
             raise ConnectorError(error.code, message, classification=Classification.DUPLICATE) from error
+
+    def trim_ledger(self, account: int, before_run: int, older_than: datetime) -> LedgerRows | None:
+        if not self._ledger_is_there():
+            return None
+        cut = older_than.astimezone(UTC).replace(tzinfo=None)
+        old = LEDGER.delete().where(LEDGER.c.account == account, LEDGER.c.run < before_run, LEDGER.c.committed_at < cut)
+        rest = sqlalchemy.select(func.count(), func.min(LEDGER.c.committed_at)).where(LEDGER.c.account == account)
+        self.begin()
+        try:
+            with self.link.speaking() as connection:
+                removed = connection.execute(old).rowcount
+                kept, oldest = connection.execute(rest).one()
+            self.commit()
+        finally:
+            self.rollback()
+        return LedgerRows(removed, kept, oldest.replace(tzinfo=UTC) if oldest else None)
 
     def _ledger_is_there(self) -> bool:
         if not self._has_ledger:

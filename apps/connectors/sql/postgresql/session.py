@@ -1,7 +1,9 @@
 """The transaction of a PostgreSQL target, and the ledger that stands in it."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 
+from apps.connectors.base import LedgerRows
 from apps.connectors.sql.face import LEDGER_TABLE
 from apps.connectors.sql.postgresql.link import Link
 from apps.connectors.sql.statements import quote_name
@@ -20,6 +22,8 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
 )"""
 READ = f"SELECT outcomes FROM {LEDGER_TABLE} WHERE (account, run, page, part, step) = ($1, $2, $3, $4, $5)"  # noqa: S608
 WRITE = f"INSERT INTO {LEDGER_TABLE} (account, run, page, part, step, outcomes) VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608
+TRIM = f"DELETE FROM {LEDGER_TABLE} WHERE account = $1 AND run < $2 AND committed_at < $3::timestamptz"  # noqa: S608
+COUNT = f"SELECT count(*), extract(epoch FROM min(committed_at))::float8 FROM {LEDGER_TABLE} WHERE account = $1"  # noqa: S608
 DUPLICATES = frozenset({"23505", "42P07", "42710"})
 
 
@@ -111,8 +115,7 @@ class PostgresqlSession:
             self.link.close()
 
     def read_ledger(self, key: LedgerKey) -> bytes | None:
-        found = self.link.execute("SELECT to_regclass($1) IS NOT NULL", [LEDGER_TABLE]).fetchone()
-        if not found or not found[0]:
+        if not self._has_ledger():
             return None
         row = self.link.execute(READ.replace("outcomes", "encode(outcomes, 'hex')", 1), _ids(key)).fetchone()
         return None if row is None else bytes.fromhex(row[0])
@@ -127,9 +130,24 @@ class PostgresqlSession:
             message = "The target's ledger says that this part of the page was delivered already."
             raise ConnectorError(error.code, message, classification=Classification.DUPLICATE) from error
 
-    def _make_ledger(self) -> None:
+    def trim_ledger(self, account: int, before_run: int, older_than: datetime) -> LedgerRows | None:
+        self.begin()
+        try:
+            if not self._has_ledger():
+                return None
+            removed = self.link.execute(TRIM, [account, before_run, older_than.isoformat()]).rowcount
+            kept, oldest = self.link.execute(COUNT, [account]).fetchone() or (0, None)
+            self.commit()
+        finally:
+            self.rollback()
+        return LedgerRows(removed, int(kept), datetime.fromtimestamp(float(oldest), UTC) if oldest else None)
+
+    def _has_ledger(self) -> bool:
         found = self.link.execute("SELECT to_regclass($1) IS NOT NULL", [LEDGER_TABLE]).fetchone()
-        if found and found[0]:
+        return bool(found and found[0])
+
+    def _make_ledger(self) -> None:
+        if self._has_ledger():
             return
         self.savepoint("fm_ledger")
         try:

@@ -3,8 +3,9 @@
 import sqlite3
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
-from apps.connectors.base import Ping, Surroundings
+from apps.connectors.base import LedgerRows, Ping, Surroundings
 from apps.connectors.sql.config import SqlConfig
 from apps.connectors.sql.face import Database, Finder, Job, Outcome, Reader, Row, Table
 from apps.connectors.sql.sqlite.link import Link
@@ -60,6 +61,9 @@ class SqliteDatabase(Database):
         reader = SqliteReader(Link(self.config, self.surroundings, is_reader=True))
         self._readers.append(reader)
         return reader
+
+    def trim_ledger(self, account: int, before_run: int, older_than: datetime) -> LedgerRows | None:
+        return self._session.trim_ledger(account, before_run, older_than)
 
     def close(self) -> None:
         for reader in self._readers:

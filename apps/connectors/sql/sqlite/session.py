@@ -1,5 +1,8 @@
 """The transaction of a SQLite target, and the ledger that stands in it."""
 
+from datetime import UTC, datetime
+
+from apps.connectors.base import LedgerRows
 from apps.connectors.sql.face import LEDGER_TABLE
 from apps.connectors.sql.sqlite.link import Link
 from apps.connectors.sql.statements import quote_name
@@ -18,6 +21,8 @@ CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (
 )"""
 READ = f"SELECT outcomes FROM {LEDGER_TABLE} WHERE (account, run, page, part, step) = (?, ?, ?, ?, ?)"  # noqa: S608
 WRITE = f"INSERT INTO {LEDGER_TABLE} (account, run, page, part, step, outcomes) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
+TRIM = f"DELETE FROM {LEDGER_TABLE} WHERE account = ? AND run < ? AND committed_at < ?"  # noqa: S608
+COUNT = f"SELECT count(*), min(committed_at) FROM {LEDGER_TABLE} WHERE account = ?"  # noqa: S608
 EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
 
 
@@ -45,7 +50,7 @@ class SqliteSession:
             self.link.execute("ROLLBACK")
 
     def read_ledger(self, key: LedgerKey) -> bytes | None:
-        if self.link.execute(EXISTS, [LEDGER_TABLE]).fetchone() is None:
+        if not self._has_ledger():
             return None
         row = self.link.execute(READ, _ids(key)).fetchone()
         return None if row is None else bytes(row[0])
@@ -59,6 +64,22 @@ class SqliteSession:
                 raise
             message = "The target's ledger says that this part of the page was delivered already."
             raise ConnectorError(error.code, message, classification=Classification.DUPLICATE) from error
+
+    def trim_ledger(self, account: int, before_run: int, older_than: datetime) -> LedgerRows | None:
+        if not self._has_ledger():
+            return None  # also spares a read-only file the write lock
+        self.begin()
+        try:
+            cut = older_than.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            removed = self.link.execute(TRIM, [account, before_run, cut]).rowcount
+            kept, oldest = self.link.execute(COUNT, [account]).fetchone()
+            self.commit()
+        finally:
+            self.rollback()
+        return LedgerRows(removed, kept, datetime.fromisoformat(oldest) if oldest else None)
+
+    def _has_ledger(self) -> bool:
+        return self.link.execute(EXISTS, [LEDGER_TABLE]).fetchone() is not None
 
     def _in_transaction(self, sql: str, values: "list[object] | None" = None) -> None:
         if not self.link.has_transaction():
