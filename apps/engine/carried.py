@@ -1,108 +1,181 @@
-"""Records taken out of a scope: their writes are undone, their visits stay in the books, a retry begins anew."""
+"""What a replay carries over: whose writes were undone, where these records go instead, and what stays in the books."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
-from apps.engine.plan import Node, Plan, StepKind
+from apps.engine.handling import Detour, Undone
+from apps.engine.plan import END, ROOT, Plan
 from apps.engine.ports import Failure
-from apps.engine.records import Item
-from apps.engine.result import FailedRecord, PageResult
-from apps.engine.steps import NOT_SENT
+from apps.engine.records import AT_HOME, NOWHERE, Item, Name, Trip
+from apps.engine.result import PageResult
 from apps.engine.walk import Walk
 
-Mark = tuple[Item, int, dict[str, Any], int, bool, bool]
+Mark = tuple[Item, int, dict[str, Any], int, bool, bool, Trip]
 """An item as it was when the page's walk began, to begin again from; a plain tuple, for there is one per record."""
 
 
 def marked(item: Item) -> Mark:
-    return item, item.at, item.record, item.attempt, item.failed, item.taken
+    return item, item.at, item.record, item.attempt, item.failed, item.taken, item.trip
 
 
 def restored(mark: Mark) -> Item:
     item = mark[0]
-    _, item.at, item.record, item.attempt, item.failed, item.taken = mark
+    _, item.at, item.record, item.attempt, item.failed, item.taken, item.trip = mark
     item.first_write = item.fork = None
+    item.last_write = NOWHERE
     return item
 
 
 class Carried:
-    """Records taken out of a scope with their writes undone, and the visits that stay in the books."""
+    """Records whose writes in the scope were undone, and the visits that stay in the books."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.ordinals: set[int] = set()
+        self.writers = writers_of(plan)
+        self.detours: dict[int, dict[Name, Detour]] = defaultdict(dict)
+        self.ended: dict[int, bool] = {}
+        """Ordinals of records that go no further in this scope: whether they failed (else they wait)."""
         self.result = PageResult()
-        self.write_failures: list[tuple[str, int, Failure]] = []
-        self.undone: dict[int, tuple[str, Failure]] = {}
+        self.failures: list[tuple[str, int, Failure]] = []
+
+    def beginning(self, marks: Iterable[Mark]) -> list[Item]:
+        """The items with which the next walk begins: those whose way is over are left out."""
+        items = []
+        for mark in marks:
+            if mark[0].ordinal in self.ended:
+                continue
+            item = restored(mark)
+            detour = self.detours[ROOT].get(item.name_at(ROOT))
+            if detour is not None:
+                item.at = detour.take(item)
+            items.append(item)
+        return items
 
     def take(self, walk: Walk, *, drop_all_failed: bool = False) -> None:
         """Keep what the walk found out about the records whose writes must be undone."""
-        undo = {entry.item.ordinal: entry for entry in reversed(walk.undo)}  # of copies the first stands for all
-        parked = {item.ordinal: item for item in walk.parked_undo if item.ordinal not in undo}
-        ordinals = {*undo, *parked}
+        undone = [*walk.undone, *_all_failed(walk)] if drop_all_failed else walk.undone
+        chosen, others = outermost(undone)
         if drop_all_failed:
-            ordinals |= {entry.item.ordinal for entry in walk.result.failures()}
-        self.write_failures += [row for row in walk.write_failures if row[1] in ordinals]
-        self._note_undone(walk, undo, parked)
-        self._keep_visits(walk, ordinals, {item.ordinal: item.at for item in parked.values()})
-        self._keep_failures(walk, undo)
-        self.result.rest.extend(parked.values())
-        if parked and walk.result.wait:
-            self.result.wait = walk.result.wait
-        if walk.result.stopped_by in walk.undo:
-            self.result.stopped_by = walk.result.stopped_by
-        self.ordinals |= ordinals
+            chosen = [_ended(u) for u in chosen]
+        spans: dict[int, list[Undone]] = defaultdict(list)
+        for one in chosen:
+            spans[one.item.ordinal].append(one)
+        self.failures += [row for row in walk.failures if row[1] in spans]
+        self._keep_visits(walk, spans)
+        self._keep_failures(walk, chosen, others)
+        for one in chosen:
+            self._send_on(one, walk)
 
-    def _note_undone(self, walk: Walk, undo: dict[int, FailedRecord], parked: dict[int, Item]) -> None:
-        """Where the first of the undone writes was, for the ledger: it does not stand in the target."""
-        failures = {ordinal: entry.failure for ordinal, entry in undo.items()} | dict.fromkeys(parked, NOT_SENT)
-        for node in reversed(self.plan.nodes):
-            if self._writes(node):
-                written = {item.ordinal for item in walk.result.tally(node.index).succeeded}
-                self.undone |= {o: (node.key, failure) for o, failure in failures.items() if o in written}
+    def _send_on(self, one: Undone, walk: Walk) -> None:
+        item, place = one.item, one.place
+        if one.waits:
+            item.at, item.record, item.trip = one.detour.target, one.detour.record, AT_HOME
+            item.first_write, item.last_write, item.taken = None, NOWHERE, False
+            self.result.rest.append(item)
+            self.result.wait = walk.result.wait or self.result.wait
+        if _is_over(one):
+            self.ended[item.ordinal] = not one.waits
+            if one.entry is not None and walk.result.stopped_by is one.entry:
+                self.result.stopped_by = one.entry
+        else:
+            self.detours[place][item.name_at(place)] = one.detour
 
-    def _writes(self, node: Node) -> bool:
-        return node.kind is StepKind.IMPORT and node.is_transactional
-
-    def _keep_visits(self, walk: Walk, ordinals: set[int], restarts: dict[int, int]) -> None:
-        end = len(self.plan.nodes)
+    # --- visits ------------------------------------------------------------------------------------------------------
+    def _keep_visits(self, walk: Walk, spans: dict[int, list[Undone]]) -> None:
         for index, tally in walk.result.tallies.items():
             kept = self.result.tally(index)
             kept.busy_s += tally.busy_s
-            stay = {o for o in ordinals if index < restarts.get(o, end)}
-            done = [item for item in tally.succeeded if item.ordinal in stay]
-            (kept.rolled_back if self._writes(self.plan.nodes[index]) else kept.succeeded).extend(done)
-            kept.ignored += [item for item in tally.ignored if item.ordinal in stay]
-            kept.failed += [entry for entry in tally.failed if entry.item.ordinal in stay]
+            done = [item for item in tally.succeeded if _covers(spans, item, index)]
+            (kept.rolled_back if index in self.writers else kept.succeeded).extend(done)
+            kept.ignored += [item for item in tally.ignored if _covers(spans, item, index)]
+            kept.failed += [entry for entry in tally.failed if _covers(spans, entry.item, index)]
         for node, items, _ in walk.held:
-            waiting = [i for i in items if i.ordinal in ordinals and node.index < restarts.get(i.ordinal, end)]
+            waiting = [item for item in items if _covers(spans, item, node.index)]
             self.result.tally(node.index).rolled_back += waiting
 
-    def _keep_failures(self, walk: Walk, undo: dict[int, FailedRecord]) -> None:
-        """One failure a record: behind a fork its retry goes all ways again, so the other ways' failures wait."""
-        for entry in walk.undo:
-            if undo[entry.item.ordinal] is entry:
-                self.result.tally(entry.node).failed.append(entry)
-            else:
-                self.result.tally(entry.node).rolled_back.append(entry.item)
-        forks = {o: entry.start for o, entry in undo.items() if entry.item.fork is not None}
+    def _keep_failures(self, walk: Walk, chosen: list[Undone], others: list[Undone]) -> None:
+        """One failure a record leaves: behind a fork its retry goes all ways again, so the other ways' wait."""
+        for one in chosen:
+            if one.entry is not None and _is_over(one):
+                self.result.tally(one.entry.node).failed.append(one.entry)
+        for one in others:
+            if one.entry is None:
+                continue
+            if _is_over(one):
+                self.result.tally(one.entry.node).rolled_back.append(one.item)
+            elif not one.entry.is_handled:
+                one.entry.is_handled = True
+                self.result.tally(one.entry.node).failed.append(one.entry)
+        self._let_other_ways_wait([one for one in chosen if _is_over(one) and one.item.fork is not None])
+
+    def _let_other_ways_wait(self, forked: list[Undone]) -> None:
+        forks = {one.item.ordinal: one.entry for one in forked if one.entry is not None}
         for index, tally in self.result.tallies.items() if forks else ():
             failed, tally.failed = tally.failed, []
             for entry in failed:
-                ordinal = entry.item.ordinal
-                if entry is undo.get(ordinal) or forks.get(ordinal, index) >= index:
+                first = forks.get(entry.item.ordinal)
+                if first is None or entry is first or entry.is_handled or first.start >= index:
                     tally.failed.append(entry)
                 else:
                     tally.rolled_back.append(entry.item)
 
+    # --- ends --------------------------------------------------------------------------------------------------------
     def settle(self, marks: list[Mark]) -> None:
         """A record of which a copy was taken out has failed, whatever became of the others."""
-        failed = {entry.item.ordinal for entry in self.result.failures() if not entry.is_handled}
         for item, *_ in marks:
-            if item.ordinal in failed:
+            if self.ended.get(item.ordinal):
                 item.failed, item.taken = True, False
 
-    def ledger_rows(self) -> list[tuple[str, int, Failure]]:
-        """The failures of writes, and at their first write the records that something else undid."""
-        told = {ordinal for _, ordinal, _ in self.write_failures}
-        undone = [(key, o, failure) for o, (key, failure) in self.undone.items() if o not in told]
-        return [*self.write_failures, *undone]
+
+def writers_of(plan: Plan) -> frozenset[int]:
+    """The nodes whose visits a rollback undoes: transactional imports, and the calls that stand for such."""
+    undoable = [node for node in plan.nodes if node.is_undoable]
+    return frozenset({node.index for node in undoable} | {node.own for node in undoable if node.is_inner})
+
+
+def outermost(undone: list[Undone]) -> tuple[list[Undone], list[Undone]]:
+    """Of what is undone of one record, that which covers the rest; of copies the first stands for all."""
+    if len({one.item.ordinal for one in undone}) == len(undone):
+        return undone, []
+    chosen: list[Undone] = []
+    others: list[Undone] = []
+    for one in sorted(undone, key=lambda u: (u.place, u.waits)):
+        is_covered = any(_is_within(one.item, one.place, outer) for outer in chosen)
+        (others if is_covered else chosen).append(one)
+    return chosen, others
+
+
+def _covers(spans: dict[int, list[Undone]], item: Item, index: int) -> bool:
+    """Whether a visit is among what was undone; of a record that waits, only what comes before its new start."""
+    for one in spans.get(item.ordinal, ()):
+        if _is_within(item, index, one):
+            return not one.waits or index < one.detour.target
+    return False
+
+
+def _is_within(item: Item, index: int, one: Undone) -> bool:
+    is_same = item.ordinal == one.item.ordinal
+    return is_same and index >= one.place and item.name_at(one.place) == one.item.name_at(one.place)
+
+
+def _is_over(one: Undone) -> bool:
+    """Whether a record goes no further in this scope: its failure left the flow, or it waits."""
+    return one.place == ROOT and (one.waits or one.detour.target == END)
+
+
+def _ended(one: Undone) -> Undone:
+    """A record that failed walk after walk is taken out with all that it wrote; its failure is open, not handled."""
+    entry = one.entry
+    if entry is None or _is_over(one):
+        return one
+    was_booked, entry.is_handled = entry.is_handled, False
+    if one.item.first_write is not None:
+        entry.start, entry.record = one.item.first_write
+    return Undone(one.item, ROOT, Detour(END, one.item.record, AT_HOME), None if was_booked else entry)
+
+
+def _all_failed(walk: Walk) -> list[Undone]:
+    """Records whose failures are booked already."""
+    entries = [entry for entry in walk.result.failures() if not entry.is_handled]
+    return [Undone(entry.item, ROOT, Detour(END, entry.record, AT_HOME)) for entry in entries]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from apps.engine.calls import STEPS, fold
 from apps.engine.carried import Carried, Mark, marked, restored
 from apps.engine.ledger import (
     StatementScope,
@@ -24,7 +25,7 @@ from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session
 from apps.engine.records import Item, Page
 from apps.engine.result import FailedRecord, PageResult
-from apps.engine.steps import STEPS, send, split
+from apps.engine.steps import send, split
 from apps.engine.walk import Opened, Walk, outage_wait
 
 MAX_REPLAYS = 50
@@ -62,6 +63,8 @@ class Delivery:
             result, copies = self._open_walk(entrance, page, started), entrance.copies
         else:
             result, copies = self._scoped_walks(entrance, page, started)
+        if self.plan.calls:
+            fold(self.plan, result)
         settle(result, page.items, copies, shares_fates=self.plan.makes_copies)
         return result
 
@@ -131,7 +134,7 @@ class Delivery:
         self, entrance: Walk, page: Page, marks: list[Mark], sessions: list[Session], part: str
     ) -> "tuple[Walk, Carried]":
         carried = Carried(self.plan)
-        answers: dict[tuple[int, int], Any] = {}
+        earlier = self._walk(entrance.scope, page, is_scoped=True)
         for session in sessions:
             session.begin()
         forced = self._read_ledger(ledger_names(self.ledger_key(page, part), page), sessions)
@@ -139,10 +142,11 @@ class Delivery:
             session.savepoint("page")
         for attempt in range(MAX_REPLAYS):
             walk = self._walk(entrance.scope, page, is_scoped=True)
-            walk.answers, walk.forced = answers, forced
-            walk.place([restored(mark) for mark in marks if mark[0].ordinal not in carried.ordinals])
+            walk.replay_of(earlier)
+            walk.forced, walk.detours, earlier = forced, carried.detours, walk
+            walk.place(carried.beginning(marks))
             walk.run(STEPS)
-            if not walk.undo and not walk.parked_undo:
+            if not walk.undone:
                 return walk, carried
             carried.take(walk, drop_all_failed=attempt >= MAX_REPLAYS - 2)
             for session in sessions:
@@ -183,7 +187,7 @@ class Delivery:
 
     def _write_ledger(self, key: LedgerKey, walk: Walk, carried: "Carried", sessions: list[Session]) -> None:
         if sessions and walk.forced is None and self._ledgered():
-            outcomes = pack_outcomes([*carried.ledger_rows(), *walk.write_failures])
+            outcomes = pack_outcomes([*carried.failures, *walk.failures])
             sessions[0].write_ledger(key, outcomes)
 
     def _sessions(self) -> list[Session]:

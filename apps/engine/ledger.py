@@ -10,8 +10,7 @@ import orjson
 from apps.engine.plan import Node
 from apps.engine.ports import Failure, LedgerKey, Outage, Repeats, Session, Written
 from apps.engine.records import Item, Page
-from apps.engine.steps import NOT_SENT
-from apps.engine.walk import Opened, Walk
+from apps.engine.walk import NOT_SENT, Opened, Walk
 
 
 @dataclass

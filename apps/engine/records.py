@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,17 +18,69 @@ KEY_FIELDS = ("id", "_id", "Id", "internalId", "uuid", "key", "externalId", "sku
 SHOWN_KEY_LENGTH = 128
 
 KeyOf = Callable[[Record], str]
+NOWHERE = -2
+"""Before every node: the `last_write` of a record that has written nothing yet."""
+
+
+@dataclass(slots=True, eq=False)
+class FailedRecord:
+    """One record that failed at a step, and where a retry of it starts with which record.
+
+    `is_handled`: the step's policy or handling answered the failure: it counts, but nobody has to act. `is_alone`: what
+    comes after the step was done before, so a retry does only this one. `inner` is the node inside the sub-flow where
+    it failed, when `node` is the call that stands for it. `told` is what handler steps read as `error`. `effects` says
+    what was undone, kept or sent.
+    """
+
+    item: "Item"
+    node: int
+    failure: Failure
+    start: int
+    record: Record
+    is_handled: bool = False
+    key: str = ""
+    raw: bytes | None = None
+    place: str = ""
+    is_alone: bool = False
+    inner: int | None = None
+    told: Record = field(default_factory=dict)
+    effects: dict[str, Any] = field(default_factory=dict)
+
+
+class Frame(NamedTuple):
+    """A call under way: its node, the caller's record there, and the error that the caller's handler had in hand."""
+
+    call: int
+    record: Record
+    caught: FailedRecord | None = None
+
+
+class Trip(NamedTuple):
+    """Where a record is beyond the plain steps of its flow.
+
+    `frames` are the calls that it is in, outermost first; `caught` the failure that a handler has in hand; `outset` the
+    step of the outermost flow (and the record there) from which all that would be done again.
+    """
+
+    frames: tuple[Frame, ...] = ()
+    caught: FailedRecord | None = None
+    outset: tuple[int, Record] | None = None
+
+
+AT_HOME = Trip()
 
 
 class Item:
     """One record at one place of its way.
 
     `at` is the index of the node it stands before, `record` what it is there. `first_write` names the node (and the
-    record at its input) from which a retry must start once that write is undone; `fork` the branch (and the record
-    there) where copies of this record went other ways, for a write behind it is undone with theirs. `alone` items
-    leave the flow after their node: what comes after it was done before. `origin` is the record as exported, or its
-    hash. A retry carries the id of its `error`, that error's place in the `order` of passes, and its `root`: the run
-    that first exported the record, and its ordinal there.
+    record at its input) from which a retry must start once that write is undone, `last_write` the latest node whose
+    write can be undone; `fork` the branch (and the record there) where copies of this record went other ways, for a
+    write behind it is undone with theirs, and `twin` tells such copies apart. `trip` says where it is in sub-flows and
+    handlers. `alone` items leave the flow after their node: what comes after it was done before. `sent` holds the
+    outcomes of sends that cannot be undone, by node, which a scope that is done again does not repeat. `origin` is the
+    record as exported, or its hash. A retry carries the id of its `error`, that error's place in the `order` of passes,
+    and its `root`: the run that first exported the record, and its ordinal there.
     """
 
     __slots__ = (
@@ -42,12 +94,16 @@ class Item:
         "fork",
         "generation",
         "key",
+        "last_write",
         "order",
         "ordinal",
         "origin",
         "record",
         "root",
+        "sent",
         "taken",
+        "trip",
+        "twin",
     )
 
     def __init__(self, ordinal: int, record: Record, key: str = "", at: int = 0) -> None:
@@ -62,6 +118,10 @@ class Item:
         self.taken = False
         self.alone = False
         self.first_write: tuple[int, Record] | None = None
+        self.last_write = NOWHERE
+        self.trip = AT_HOME
+        self.sent: dict[int, Any] | None = None
+        self.twin: tuple[tuple[int, int], ...] = ()
         self.fork: tuple[int, Record] | None = None
         self.error: int | None = None
         self.order: int | None = None
@@ -73,7 +133,17 @@ class Item:
         twin.attempt, twin.generation, twin.alone = self.attempt, self.generation, self.alone
         twin.origin, twin.error, twin.order, twin.root = self.origin, self.error, self.order, self.root
         twin.failed, twin.taken, twin.first_write, twin.fork = self.failed, self.taken, self.first_write, self.fork
+        twin.last_write, twin.trip, twin.twin = self.last_write, self.trip, self.twin
+        twin.sent = None if self.sent is None else dict(self.sent)
         return twin
+
+    def name_at(self, place: int) -> "Name":
+        """What tells this copy of the record from others, as far as they had parted before a node."""
+        return self.ordinal, tuple(fork for fork in self.twin if fork[0] < place) if self.twin else ()
+
+    @property
+    def name(self) -> "Name":
+        return self.ordinal, self.twin
 
     @property
     def key_hash(self) -> int | None:
@@ -92,6 +162,10 @@ class Item:
         if isinstance(self.origin, dict):
             self.origin = payload_hash(self.origin)
         return self.origin
+
+
+Name = tuple[int, tuple[tuple[int, int], ...]]
+"""A record of a page, or one copy of it: its ordinal, and the branches and ways where the copies parted."""
 
 
 def default_key(record: Record) -> str:
@@ -172,13 +246,13 @@ PLAIN = (
     *("ordinal", "at", "attempt", "generation", "failed", "taken", "alone", "key", "record"),
     *("error", "order", "root", "_hash"),
 )
-"""What a stored item keeps as it is; `first_write` and the hash of `origin` follow."""
+"""What a stored item keeps as it is; `first_write`, the hash of `origin`, and what only a few have follow."""
 _plain_of = attrgetter(*PLAIN)
 
 
 def pack(items: list[Item], malformed: list[Malformed]) -> bytes:
     """Items as one compressed row of bytes (JSON, zlib level 1)."""
-    rows = [[*_plain_of(item), item.first_write, _origin(item)] for item in items]
+    rows = [[*_plain_of(item), item.first_write, _origin(item), *_further(item)] for item in items]
     bad = [[m.ordinal, m.bad.raw.hex(), m.bad.place, _failure_row(m.bad.failure), m.error] for m in malformed]
     return zlib.compress(to_json([rows, bad]), 1)
 
@@ -190,8 +264,8 @@ def unpack(payload: bytes) -> tuple[list[Item], list[Malformed]]:
 
 
 def _item(row: list[Any]) -> Item:
-    *plain, first_write, origin = row
-    values = dict(zip(PLAIN, plain, strict=True))
+    first_write, origin, *further = row[len(PLAIN) :]
+    values = dict(zip(PLAIN, row, strict=False))
     item = Item(values["ordinal"], values["record"], values["key"], values["at"])
     item.attempt, item.generation, item.alone = values["attempt"], values["generation"], values["alone"]
     item.failed, item.taken, item.error, item.order = (values[n] for n in ("failed", "taken", "error", "order"))
@@ -200,7 +274,37 @@ def _item(row: list[Any]) -> Item:
     item.remember_hash(values["_hash"])
     if origin is not None:
         item.origin = origin
+    if further:
+        _take_further(item, *further)
     return item
+
+
+def _further(item: Item) -> list[Any]:
+    """What a record has that waits in the middle of a sub-flow or handler, or was sent where nothing is undone."""
+    if item.trip is AT_HOME and not item.sent and not item.twin:
+        return []
+    frames = [[frame.call, frame.record, _caught_row(frame.caught)] for frame in item.trip.frames]
+    return [frames, _caught_row(item.trip.caught), item.trip.outset, list((item.sent or {}).items()), item.twin]
+
+
+def _take_further(item: Item, frames: list[Any], caught: Any, outset: Any, sent: Any, twin: Any) -> None:
+    calls = tuple(Frame(call, record, _caught(item, row)) for call, record, row in frames)
+    item.trip = Trip(calls, _caught(item, caught), tuple(outset) if outset else None)
+    item.sent = dict(sent) or None
+    item.twin = tuple((branch, way) for branch, way in twin)
+
+
+def _caught_row(entry: FailedRecord | None) -> list[Any] | None:
+    if entry is None:
+        return None
+    return [entry.node, _failure_row(entry.failure), entry.start, entry.record, entry.key, entry.told]
+
+
+def _caught(item: Item, row: list[Any] | None) -> FailedRecord | None:
+    if row is None:
+        return None
+    node, failure, start, record, key, told = row
+    return FailedRecord(item, node, Failure(*failure), start, record, key=key, told=told)
 
 
 def _malformed(ordinal: int, raw: str, place: str, failure: list[Any], error: int | None) -> Malformed:

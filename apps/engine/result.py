@@ -3,28 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from apps.engine.ports import Failure, Record
-from apps.engine.records import Item
+from apps.engine.records import FailedRecord, Item
 
-
-@dataclass(slots=True)
-class FailedRecord:
-    """One record that failed at a step, and where a retry of it starts with which record.
-
-    `is_handled`: the step's policy answered the failure (ignored): it counts, but nobody has to act. `is_alone`: what
-    comes after the step was done before, so a retry does only this one.
-    """
-
-    item: Item
-    node: int
-    failure: Failure
-    start: int
-    record: Record
-    is_handled: bool = False
-    key: str = ""
-    raw: bytes | None = None
-    place: str = ""
-    is_alone: bool = False
+__all__ = ["FailedRecord", "LogLine", "PageResult", "Tally", "Wait"]
 
 
 @dataclass(slots=True)
@@ -68,12 +49,14 @@ class PageResult:
 
     `success + ignored + failed + rolled_back` is the number of records that came to their end; those in `rest` did not.
     `ended` are those that did, one item each. `stopped_by` is the failure after which no further page may start.
+    `culprit` is the failure for which nothing of the page stays: its unit fails, and none of its records by itself.
     """
 
     tallies: dict[int, Tally] = field(default_factory=dict)
     rest: list[Item] = field(default_factory=list)
     wait: Wait | None = None
     stopped_by: FailedRecord | None = None
+    culprit: FailedRecord | None = None
     log: list[LogLine] = field(default_factory=list)
     ended: list[Item] = field(default_factory=list)
     success: int = 0

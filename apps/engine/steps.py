@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from apps.engine.expressions import ExpressionError
-from apps.engine.plan import Node, StepKind
+from apps.engine.plan import END, Node
 from apps.engine.ports import (
     Batch,
     Classification,
@@ -16,6 +16,7 @@ from apps.engine.ports import (
     Outage,
     Record,
     Repeats,
+    Scope,
     Target,
     Written,
 )
@@ -34,8 +35,6 @@ EXPRESSION_CLASS = {
 
 
 NOT_SENT_YET = "the rest was not sent yet"
-NOT_SENT = Failure(ErrorSource.INTERNAL, "not_sent", "It was not sent yet.")
-"""Marks, in the ledger of a delivery, the records that it did not write and that wait for another one."""
 IN_DOUBT = Failure(
     ErrorSource.APPLICATION,
     "in_doubt",
@@ -55,7 +54,7 @@ def expression_failure(source: str, error: ExpressionError) -> Failure:
 def run_filter(walk: Walk, node: Node, items: list[Item]) -> None:
     """Records for which the condition does not hold are ignored and go no further."""
     kept, dropped = split(walk, node, items, node.condition, ErrorSource.INPUT_FILTER)
-    walk.ignore(node, dropped)
+    walk.drop(node, dropped)
     walk.succeed(node, kept)
 
 
@@ -63,12 +62,21 @@ def split(walk: Walk, node: Node, items: list[Item], condition: Any, source: str
     """Those for which a condition holds, and those for which it does not; a condition that fails is a failure."""
     kept: list[Item] = []
     dropped: list[Item] = []
+    scope_of = scopes(walk, node)
     for item in items:
         try:
-            (kept if condition(item.record, walk.scope) else dropped).append(item)
+            (kept if condition(item.record, scope_of(item)) else dropped).append(item)
         except ExpressionError as error:
             walk.fail(node, item, expression_failure(source, error))
     return kept, dropped
+
+
+def scopes(walk: Walk, node: Node) -> Callable[[Item], Scope]:
+    """The scope of each item at a node: the same for all, unless a handler has an error in hand."""
+    if node.handles != END:
+        return lambda item: walk.scope_at(node, item)
+    scope = walk.scope_at(node)
+    return lambda item: scope
 
 
 def admitted(walk: Walk, node: Node, items: list[Item]) -> list[Item]:
@@ -85,7 +93,7 @@ def hand_on(walk: Walk, node: Node, items: list[Item]) -> None:
     """Success, unless the step's output filter holds a record back: then it is ignored and goes no further."""
     if node.output_filter is not None:
         items, dropped = split(walk, node, items, node.output_filter, ErrorSource.OUTPUT_FILTER)
-        walk.ignore(node, dropped)
+        walk.drop(node, dropped)
     walk.succeed(node, items)
 
 
@@ -103,12 +111,12 @@ def mapped_bodies(walk: Walk, node: Node, items: list[Item]) -> tuple[list[Item]
     if node.mapping is None:
         return items, [item.record for item in items]
     run, empty_fields = node.mapping.run, node.mapping.empty_fields
-    scope, empty = walk.scope, walk.result.tally(node.index).empty_fields
+    scope_of, empty = scopes(walk, node), walk.result.tally(node.index).empty_fields
     good: list[Item] = []
     bodies: list[Record] = []
     for item in items:
         try:
-            body = run(item.record, scope)
+            body = run(item.record, scope_of(item))
         except ExpressionError as error:
             walk.fail(node, item, expression_failure(ErrorSource.MAPPING, error))
             continue
@@ -122,14 +130,14 @@ def mapped_bodies(walk: Walk, node: Node, items: list[Item]) -> tuple[list[Item]
 def run_log(walk: Walk, node: Node, items: list[Item]) -> None:
     items = admitted(walk, node, items)
     assert node.message is not None
-    good = []
+    good, scope_of = [], scopes(walk, node)
     for item in items:
         try:
-            text = str(node.message(item.record, walk.scope))
+            text = str(node.message(item.record, scope_of(item)))
         except ExpressionError as error:
             walk.fail(node, item, expression_failure(ErrorSource.MAPPING, error))
             continue
-        walk.log(node.level, node, text)
+        walk.log(node.level, node, text, item)
         good.append(item)
     walk.succeed(node, good)
 
@@ -144,11 +152,11 @@ def run_branch(walk: Walk, node: Node, items: list[Item]) -> None:
             walk.fail(node, item, expression_failure(ErrorSource.BRANCH, error))
             continue
         if not firsts:
-            walk.ignore(node, [item])
+            walk.drop(node, [item])
         if len(firsts) > 1 and item.fork is None:
-            item.fork = (node.index, item.record)
+            item.fork = item.trip.outset or (node.index, item.record)
         for number, first in enumerate(firsts):
-            twin = item if number == 0 else walk_copy(walk, item)
+            twin = item if number == 0 else walk_copy(walk, item, (node.index, number))
             walk.result.tally(node.index).succeeded.append(twin)
             routed.setdefault(first, []).append(twin)
     for first, group in routed.items():
@@ -157,16 +165,18 @@ def run_branch(walk: Walk, node: Node, items: list[Item]) -> None:
 
 def open_ways(walk: Walk, node: Node, item: Item) -> list[int]:
     found: list[int] = []
+    scope = walk.scope_at(node, item)
     for way in node.ways:
-        if way.when is None or way.when(item.record, walk.scope):
+        if way.when is None or way.when(item.record, scope):
             found.append(way.first)
             if not node.takes_all:
                 break
     return found
 
 
-def walk_copy(walk: Walk, item: Item) -> Item:
+def walk_copy(walk: Walk, item: Item, fork: tuple[int, int]) -> Item:
     twin = item.copy()
+    twin.twin = (*item.twin, fork)
     walk.copies.append(twin)
     return twin
 
@@ -188,27 +198,27 @@ def run_lookup(walk: Walk, node: Node, items: list[Item]) -> None:
 
 
 def nothing_found(walk: Walk, node: Node, item: Item) -> Failure:
-    asked = walk.opened.lookup(node).words_for(item.record, walk.scope)
+    asked = walk.opened.lookup(node).words_for(item.record, walk.scope_at(node, item))
     text = f"Step {node.name} found nothing in {asked}, and it is required."
     return Failure(ErrorSource.LOOKUP, "lookup_empty", text, Classification.MISSING)
 
 
 def found_for(walk: Walk, node: Node, items: list[Item]) -> Sequence[list[Record] | Failure]:
     """What the application answers for each item. Answers are kept: a replay of the scope asks for nothing twice."""
-    asked = [item for item in items if (node.index, item.ordinal) not in walk.answers]
+    asked = [item for item in items if (node.index, item.name) not in walk.answers]
     if asked:
         answers = ask(walk, node, asked)
         if answers is None:
             return []
-        walk.answers.update({(node.index, item.ordinal): answer for item, answer in zip(asked, answers, strict=True)})
-    return [walk.answers[node.index, item.ordinal] for item in items]
+        walk.answers.update({(node.index, item.name): answer for item, answer in zip(asked, answers, strict=True)})
+    return [walk.answers[node.index, item.name] for item in items]
 
 
 def ask(walk: Walk, node: Node, items: list[Item]) -> Sequence[list[Record] | Failure] | None:
     """None: the lookup did not happen and the items wait."""
     lookup = walk.opened.lookup(node)
     try:
-        return guarded(walk, node, lambda: lookup.find([item.record for item in items], walk.scope))
+        return guarded(walk, node, lambda: lookup.find([item.record for item in items], walk.scope_at(node)))
     except Outage as outage:
         walk.outage(node, items, outage)
         return None
@@ -251,7 +261,6 @@ def run_import(walk: Walk, node: Node, items: list[Item]) -> None:
 def send(walk: Walk, node: Node, items: list[Item], bodies: list[Record], *, onward: bool = True) -> None:
     """Write the bodies and book each outcome."""
     target = walk.opened.target(node)
-    items, bodies = without_forced(walk, node, items, bodies)
     items, bodies = without_doubtful(walk, node, target, items, bodies)
     try:
         written = write(walk, node, target, items, bodies)
@@ -271,22 +280,6 @@ def send(walk: Walk, node: Node, items: list[Item], bodies: list[Record], *, onw
 def mark_alone(items: list[Item]) -> None:
     for item in items:
         item.alone = True
-
-
-def without_forced(walk: Walk, node: Node, items: list[Item], bodies: list[Record]) -> tuple[list[Item], list[Record]]:
-    """Leave out the records whose failure the target's ledger already tells (a delivery repeated after a kill)."""
-    if not walk.forced or not node.is_transactional:
-        return items, bodies
-    kept = []
-    for item, body in zip(items, bodies, strict=True):
-        failure = walk.forced.get((node.key, item.ordinal))
-        if failure is None:
-            kept.append((item, body))
-        elif failure == NOT_SENT:
-            walk.begin_again(node, item)
-        else:
-            walk.fail(node, item, failure)
-    return [item for item, _ in kept], [body for _, body in kept]
 
 
 def without_doubtful(
@@ -313,7 +306,7 @@ def write(walk: Walk, node: Node, target: Target, items: list[Item], bodies: lis
         records=[item.record for item in items],
         ordinals=[item.ordinal for item in items],
         keys=lambda index: walk.idempotency_key(node, items[index]),
-        scope=walk.scope,
+        scope=walk.scope_at(node),
         stop=walk.should_stop,
     )
     return guarded(walk, node, lambda: target.write(batch))
@@ -331,12 +324,12 @@ def book(walk: Walk, node: Node, items: list[Item], written: Written, onward: bo
     if written.answers and node.response_mapping is not None:
         good = with_answers(walk, node, items, written)
     for index, failure in written.failures.items():
-        walk.write_failures.append((node.key, items[index].ordinal, failure))
         walk.fail(node, items[index], failure, onward=onward)
     park_unsent(walk, node, items, written, onward)
     if node.output_filter is not None and onward:
         passed, held_back = split(walk, node, good, node.output_filter, ErrorSource.OUTPUT_FILTER)
         walk.succeed(node, held_back, onward=False)
+        walk.leave(node, held_back)
         walk.succeed(node, passed)
     else:
         walk.succeed(node, good, onward=onward)
@@ -345,8 +338,9 @@ def book(walk: Walk, node: Node, items: list[Item], written: Written, onward: bo
 def keep_first_write(node: Node, items: list[Item]) -> None:
     """From here a retry must start when a later step fails: the write is undone, or the held send is not made."""
     for item in items:
+        item.last_write = node.index
         if item.first_write is None:
-            item.first_write = item.fork or (node.index, item.record)
+            item.first_write = item.fork or item.trip.outset or (node.index, item.record)
 
 
 def with_answers(walk: Walk, node: Node, items: list[Item], written: Written) -> list[Item]:
@@ -356,7 +350,8 @@ def with_answers(walk: Walk, node: Node, items: list[Item], written: Written) ->
         if index in written.failures or index in written.not_sent:
             continue
         try:
-            fields = node.response_mapping(item.record, replace(walk.scope, answer=written.answers.get(index)))
+            scope = replace(walk.scope_at(node, item), answer=written.answers.get(index))
+            fields = node.response_mapping(item.record, scope)
         except ExpressionError as error:
             walk.fail(node, item, expression_failure(ErrorSource.RESPONSE_MAPPING, error))
             continue
@@ -377,13 +372,3 @@ def park_unsent(walk: Walk, node: Node, items: list[Item], written: Written, onw
     walk.is_halted = True
     walk.park(node.index, unsent)
     walk.wait_for(Wait(wait_s, f"connection {node.connection}: {written.reason or NOT_SENT_YET}", node.connection))
-
-
-STEPS: dict[str, Callable[[Walk, Node, list[Item]], None]] = {
-    StepKind.FILTER: run_filter,
-    StepKind.MAP: run_map,
-    StepKind.LOG: run_log,
-    StepKind.BRANCH: run_branch,
-    StepKind.LOOKUP: run_lookup,
-    StepKind.IMPORT: run_import,
-}

@@ -9,13 +9,15 @@ from hashlib import sha256
 from time import perf_counter
 from typing import Protocol
 
-from apps.engine.classification import class_of
 from apps.engine.expressions import ExpressionError
-from apps.engine.plan import END, Node, OnError, Plan
+from apps.engine.handling import Detour, Undone, answer, error_facts, leave_flow, step_out
+from apps.engine.plan import END, ROOT, Joint, Node, OnError, Plan
 from apps.engine.ports import Classification, ErrorSource, Failure, Lookup, Outage, Record, Scope, Session, Target
-from apps.engine.records import Item
+from apps.engine.records import AT_HOME, Item, Name
 from apps.engine.result import FailedRecord, LogLine, PageResult, Wait
 
+NOT_SENT = Failure(ErrorSource.INTERNAL, "not_sent", "It was not sent yet.")
+"""Marks, in the ledger of a delivery, the records that it did not write and that wait for another one."""
 OUTAGE_WAIT_S = 5.0
 """The least time before a send that did not happen is tried again."""
 
@@ -58,14 +60,20 @@ class Walk:
         self.announce = announce
         self.inbox: list[list[Item]] = [[] for _ in plan.nodes]
         self.result = PageResult()
-        self.undo: list[FailedRecord] = []
-        self.parked_undo: list[Item] = []
+        self.undone: list[Undone] = []
+        self.detours: dict[int, dict[Name, Detour]] = {}
         self.held: list[tuple[Node, list[Item], list[Record]]] = []
         self.copies: list[Item] = []
-        self.answers: dict[tuple[int, int], list[Record] | Failure] = {}
+        self.answers: dict[tuple[int, Name], list[Record] | Failure] = {}
         self.forced: dict[tuple[str, int], Failure] | None = None
-        self.write_failures: list[tuple[str, int, Failure]] = []
+        self.failures: list[tuple[str, int, Failure]] = []
         self.is_halted = False
+        self._told: set[tuple[int, Name | None, str]] = set()
+        self._scopes: dict[int, Scope] = {}
+
+    def replay_of(self, earlier: "Walk") -> None:
+        """Take over what is neither asked, sent nor said twice when a page is walked again."""
+        self.answers, self._told, self.result.log = earlier.answers, earlier._told, earlier.result.log
 
     # --- moving ----------------------------------------------------------------------------------------------------
     def place(self, items: Sequence[Item]) -> None:
@@ -80,17 +88,65 @@ class Walk:
             items = self.inbox[node.index]
             if not items:
                 continue
+            if node.index in self.detours:
+                items = self.divert(node.index, items)
+                if not items:
+                    continue
             if self.is_halted or (not self.is_scoped and self.should_stop()):
                 self.park(node.index, items)
                 continue
             self.work(steps, node, items)
 
+    def divert(self, place: int, items: list[Item]) -> list[Item]:
+        """Send those on their detours whose writes from this place on were undone; the others remain."""
+        detours = self.detours[place]
+        remaining = []
+        for item in items:
+            detour = detours.get(item.name_at(place))
+            if detour is None:
+                remaining.append(item)
+            else:
+                self.send_to(detour.take(item), item)
+        return remaining
+
+    def send_to(self, index: int, item: Item) -> None:
+        if index != END:
+            self.inbox[index].append(item)
+
     def work(self, steps: "Steps", node: Node, items: list[Item]) -> None:
         started = perf_counter()
+        if self.forced and not isinstance(node.kind, Joint):
+            items = self.without_forced(node, items)
         try:
             steps[node.kind](self, node, items)
         finally:
             self.result.tally(node.index).busy_s += perf_counter() - started
+
+    def without_forced(self, node: Node, items: list[Item]) -> list[Item]:
+        """Leave out the records whose failure the target's ledger already tells (a delivery repeated after a kill)."""
+        assert self.forced is not None
+        kept = []
+        for item in items:
+            failure = self.forced.get((node.key, item.ordinal))
+            if failure is None:
+                kept.append(item)
+            elif failure == NOT_SENT:
+                self.begin_again(node, item)
+            else:
+                self.fail(node, item, failure)
+        return kept
+
+    def scope_at(self, node: Node, item: Item | None = None) -> Scope:
+        """What expressions of a node read beside the record: in a sub-flow its own settings, in a handler `error`."""
+        scope = self.scope
+        if node.surrounds is not None:
+            if node.index not in self._scopes:
+                around = node.surrounds
+                self._scopes[node.index] = replace(scope, flow=around.flow, settings=around.settings)
+            scope = self._scopes[node.index]
+        if item is not None and item.trip.caught is not None:
+            scope = replace(scope, error=item.trip.caught.told)
+        return scope
 
     def forward(self, node: Node, items: list[Item]) -> None:
         """On to the next node. Items that are `alone` have done the one step they came for."""
@@ -111,14 +167,36 @@ class Walk:
     def ignore(self, node: Node, items: list[Item]) -> None:
         self.result.tally(node.index).ignored.extend(items)
 
+    def drop(self, node: Node, items: list[Item]) -> None:
+        """Ignore records: they go no further here."""
+        self.ignore(node, items)
+        self.leave(node, items, is_ignored=True)
+
+    def leave(self, node: Node, items: list[Item], *, is_ignored: bool = False) -> None:
+        """Records go no further here. A handler is at its end, a sub-flow is left for its caller."""
+        if node.exit == END:
+            return
+        if self.plan.nodes[node.exit].kind is Joint.END:
+            self.inbox[node.exit].extend(items)
+            return
+        for item in items:
+            call = step_out(self, item)
+            if is_ignored:
+                self.ignore(call, [item])
+                self.forward(call, [item])
+            else:
+                self.succeed(call, [item])
+
     def fail(self, node: Node, item: Item, failure: Failure, *, onward: bool = True) -> None:
         """Answer a failure by the step's policy: try again later, ignore, set aside, or stop the run."""
         policy = node.policy
-        answer = policy.answer_to(failure)
-        if answer is OnError.RETRY and item.attempt < policy.attempts and not failure.unknown:
+        if self.is_scoped:
+            self.failures.append((node.key, item.ordinal, failure))
+        first = policy.answer_to(failure)
+        if first is OnError.RETRY and item.attempt < policy.attempts and not failure.unknown:
             self.try_again(node, item, failure)
             return
-        final = policy.then if answer is OnError.RETRY else answer
+        final = policy.then if first is OnError.RETRY else first
         entry = FailedRecord(
             item, node.index, failure, node.index, item.record, key=self.key_at(node, item),
             is_alone=item.alone or not onward,
@@ -136,7 +214,7 @@ class Walk:
             return True
         item, failure = entry.item, entry.failure
         try:
-            fields = node.policy.substitute(item.record, replace(self.scope, error=error_facts(failure)))
+            fields = node.policy.substitute(item.record, replace(self.scope_at(node), error=error_facts(failure)))
         except ExpressionError as error:
             text = f"{failure.message} It is not ignored, because its substitute values could not be made: {error}"
             entry.failure = replace(failure, message=text)
@@ -147,22 +225,21 @@ class Walk:
     def pass_handled(self, node: Node, entry: FailedRecord, onward: bool) -> None:
         entry.is_handled = True
         self.result.tally(node.index).failed.append(entry)
-        self.log("warning", node, f"Ignored as its policy says: {entry.failure.message}")
+        self.log("warning", node, f"Ignored as its policy says: {entry.failure.message}", entry.item)
         if onward:
             self.forward(node, [entry.item])
 
     def set_aside(self, node: Node, entry: FailedRecord, onward: bool) -> None:
-        item = entry.item
-        item.failed = True
+        """The failure is the record's: a handling answers it, or it leaves the flow with what it wrote undone."""
         if node.policy.continue_on_error:
+            entry.item.failed = True
             self.result.tally(node.index).failed.append(entry)
             if onward:
-                self.forward(node, [item])
-        elif self.is_scoped and item.first_write is not None:
-            entry.start, entry.record = item.first_write
-            self.undo.append(entry)
+                self.forward(node, [entry.item])
+        elif onward:
+            answer(self, node, entry)
         else:
-            self.result.tally(node.index).failed.append(entry)
+            leave_flow(self, entry)
 
     def try_again(self, node: Node, item: Item, failure: Failure) -> None:
         wait_s = max(node.policy.wait_s(item.attempt), failure.retry_after_s or 0)
@@ -175,9 +252,8 @@ class Walk:
     def begin_again(self, node: Node, item: Item) -> None:
         """Park an item before the node, or where its writes of this scope began, which are undone."""
         if self.is_scoped and item.first_write is not None:
-            item.at, item.record = item.first_write
-            item.first_write, item.taken = None, False
-            self.parked_undo.append(item)
+            start, record = item.first_write
+            self.undone.append(Undone(item, ROOT, Detour(start, record, AT_HOME), waits=True))
         else:
             self.park(node.index, [item])
 
@@ -193,15 +269,19 @@ class Walk:
         if self.result.wait is None or wait.seconds > self.result.wait.seconds:
             self.result.wait = wait
 
-    def log(self, level: str, node: Node, text: str) -> None:
-        self.result.log.append(LogLine(level, node.index, text))
+    def log(self, level: str, node: Node, text: str, item: Item | None = None) -> None:
+        """Say something once, however often the page is walked; what a rollback undoes stays said."""
+        name = (node.index, item.name if item is not None else None, text)
+        if name not in self._told:
+            self._told.add(name)
+            self.result.log.append(LogLine(level, node.index, text))
 
     def key_at(self, node: Node, item: Item) -> str:
         """The trace key of an item at a step that may have a template of its own."""
         if node.trace_key is None:
             return item.key
         try:
-            return str(node.trace_key(item.record, self.scope) or "") or item.key
+            return str(node.trace_key(item.record, self.scope_at(node, item)) or "") or item.key
         except Exception:  # a template that fails falls back to the record's key, by contract
             return item.key
 
@@ -229,11 +309,6 @@ def identity(account: int, root_run: int) -> Callable[[Node, Item], str]:
         return sha256(text.encode()).hexdigest()
 
     return key_of
-
-
-def error_facts(failure: Failure) -> Record:
-    """What expressions read as `error`: its class, its message, and the connector's own trace."""
-    return {"type": class_of(failure), "message": failure.message, "trace": failure.trace}
 
 
 def component_failure(error: Exception) -> Failure:
