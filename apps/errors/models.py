@@ -80,6 +80,9 @@ class Cause(AccountScoped):
     pattern = models.TextField()
     classification = models.CharField(max_length=16, choices=Classification, default=Classification.NONE)
     classified_by = models.ForeignKey(Member, null=True, blank=True, help_text="Blank: by rule.", **FIRM)
+    class_by_rule = models.CharField(
+        max_length=16, choices=Classification, blank=True, help_text="What a member's class replaced."
+    )
     state = models.CharField(max_length=10, choices=CauseState, default=CauseState.NEW)
     snoozed_until = models.DateTimeField(null=True, blank=True)
     snooze_until_count = models.BigIntegerField(null=True, blank=True, help_text="Errors still to come.")

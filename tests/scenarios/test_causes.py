@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.accounts.models import AuditEntry
 from apps.core import clock
 from apps.engine.plan import Policy
 from apps.errors.models import BulkAct, BulkItem, Cause, Error, RetryItem
@@ -19,6 +20,7 @@ from apps.errors.services.causes import (
     is_awake,
     merge_causes,
     snooze_cause,
+    unclassify_cause,
     unmerge_cause,
     wake_cause,
 )
@@ -211,6 +213,33 @@ def test_nothing_is_tried_again_while_auto_resolve_is_off(world, member):
     run_once(world, records(1))
     Flow.unscoped.update(auto_resolve=False)
     assert classify_cause(cause=the_cause(), member=member, classification="intermittent") is None
+
+
+def test_a_class_that_is_taken_back_is_that_of_the_rules_and_the_attempts_follow(world, member, noon):
+    flaky(world, 1, classification="intermittent")
+    run_once(world, records(1))
+    for classification in ("value", "missing"):
+        classify_cause(cause=the_cause(), member=member, classification=classification)
+    assert Error.unscoped.get().next_attempt_at is None
+    cause = the_cause()
+    unclassify_cause(cause=cause, member=member)
+
+    assert (cause.classification, cause.classified_by) == ("intermittent", None)
+    assert the_cause().classification == "intermittent"
+    assert Error.unscoped.get().next_attempt_at == noon + timedelta(seconds=30)
+    assert AuditEntry.unscoped.get(act="cause.unclassify").before == {"classification": "missing"}
+    with pytest.raises(CauseRefused, match="already"):
+        unclassify_cause(cause=the_cause(), member=member)
+
+
+def test_taken_back_each_cause_of_a_group_has_its_own_class_again(world, member):
+    head, other = two_causes(world)
+    Cause.unscoped.filter(pk=other.pk).update(classification="duplicate")
+    merge_causes(into=head, causes=[other], member=member)
+    before = dict(Cause.unscoped.values_list("pk", "classification"))
+    classify_cause(cause=head, member=member, classification="intermittent")
+    unclassify_cause(cause=head, member=member)
+    assert dict(Cause.unscoped.values_list("pk", "classification")) == before
 
 
 def test_a_word_that_is_no_class_is_refused(world, member):

@@ -15,7 +15,7 @@ from apps.accounts.permissions import ACTS, Act
 from apps.console.access import account_of, get_cause, may_do, member_of, member_page
 from apps.console.views.acts import back
 from apps.core.clock import read_now
-from apps.errors.models import Cause
+from apps.errors.models import BulkAct, Cause
 from apps.errors.services.causes import (
     CauseRefused,
     assign_cause,
@@ -23,6 +23,7 @@ from apps.errors.services.causes import (
     group_of,
     merge_causes,
     snooze_cause,
+    unclassify_cause,
     unmerge_cause,
     wake_cause,
 )
@@ -67,9 +68,21 @@ def classify(request: HttpRequest, cause: Cause) -> Answer:
     act = classify_cause(cause=cause, member=member_of(request), classification=request.POST.get("class", ""))
     word = Classification(cause.classification).label
     said = f"The class is {word} now, for this root cause and for what comes."
+    return said + steered_text(act)
+
+
+@act_on_cause(Act.RESOLVE_ERRORS)
+def unclassify(request: HttpRequest, cause: Cause) -> Answer:
+    act = unclassify_cause(cause=cause, member=member_of(request))
+    word = Classification(cause.classification).label
+    return f"The class is {word} again, as the rules say." + steered_text(act)
+
+
+def steered_text(act: BulkAct | None) -> str:
+    """What a changed class means for open errors; "" for nothing."""
     if act is None:
-        return said
-    return f"{said} Automatic retries of {act.count:,} open error{'' if act.count == 1 else 's'} follow."
+        return ""
+    return f" Automatic retries of {act.count:,} open error{'' if act.count == 1 else 's'} follow."
 
 
 @act_on_cause(Act.RESOLVE_ERRORS)

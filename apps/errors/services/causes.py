@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from apps.accounts.models import Member
 from apps.accounts.services import Actor, record_audit
@@ -64,26 +64,49 @@ def classify_cause(*, cause: Cause, member: Member, classification: str) -> Bulk
         causes = _lock(group_of(cause), cause.account_id)
         before = next(c.classification for c in causes if c.pk == cause.pk)
         rows = Cause.objects.of(cause.account_id).filter(pk__in=[c.pk for c in causes])
+        rows.filter(classified_by__isnull=True).update(class_by_rule=F("classification"))
         rows.update(classification=classification, classified_by=member)
         record_audit(
             account=cause.account_id, actor=Actor.member(member), act="cause.classify", target=cause,
             before={"classification": before}, after={"classification": classification},
         )  # fmt: skip
     cause.classification, cause.classified_by = classification, member
-    steered = _to_steer(cause, classification)
-    if not steered.exists():
-        return None
-    return begin_act(member.account, member, BulkKind.CLASSIFY, steered, {"classification": classification})
+    return _steer(cause, member)
 
 
-def _to_steer(cause: Cause, classification: str) -> ErrorQuerySet:
-    rows = errors_of(cause).filter(OPEN)
-    if classification not in TRIED_AGAIN:
-        return rows.filter(next_attempt_at__isnull=False)
-    return rows.filter(
+def unclassify_cause(*, cause: Cause, member: Member) -> BulkAct | None:
+    """Take a member's class back: the cause, and all that it is merged with, have the class of the rules again.
+
+    Open errors are steered as by a correction. Raises CauseRefused where no member set a class.
+    """
+    with transaction.atomic():
+        causes = [c for c in _lock(group_of(cause), cause.account_id) if c.classified_by_id is not None]
+        if not causes:
+            raise CauseRefused("The class is that of the rules already.")
+        rows = Cause.objects.of(cause.account_id).filter(pk__in=[c.pk for c in causes])
+        rows.exclude(class_by_rule="").update(classification=F("class_by_rule"))
+        rows.update(classified_by=None, class_by_rule="")
+        before = cause.classification
+        cause.refresh_from_db(fields=["classification", "classified_by", "class_by_rule"])
+        record_audit(
+            account=cause.account_id, actor=Actor.member(member), act="cause.unclassify", target=cause,
+            before={"classification": before}, after={"classification": cause.classification},
+        )  # fmt: skip
+    return _steer(cause, member)
+
+
+def _steer(cause: Cause, member: Member) -> BulkAct | None:
+    """Begin or end the automatic attempts of open errors whose classes have changed; None where there are none."""
+    is_tried = Q(cause__classification__in=TRIED_AGAIN)
+    begins = is_tried & Q(
         next_attempt_at__isnull=True, unit=ErrorUnit.RECORD, in_doubt=False, attempts__lt=MOST_ATTEMPTS,
         flow__auto_resolve=True,
     )  # fmt: skip
+    ends = ~is_tried & Q(next_attempt_at__isnull=False)
+    steered = errors_of(cause).filter(OPEN).filter(begins | ends)
+    if not steered.exists():
+        return None
+    return begin_act(member.account, member, BulkKind.CLASSIFY, steered, {"classification": cause.classification})
 
 
 # --- snooze ----------------------------------------------------------------------------------------------------------
