@@ -98,6 +98,12 @@ class Run(Leased, AccountScoped):
     rerun_canceled = models.CharField(max_length=255, blank=True, help_text="Why it is not run again after all.")
     batch = models.BigIntegerField(null=True, blank=True)
     start_step = models.ForeignKey(Step, null=True, blank=True, **FIRM)
+    includes_rest = models.BooleanField(
+        default=False, help_text="A retry that also does the steps that went on when its records failed."
+    )
+    is_forced = models.BooleanField(
+        default=False, help_text="A retry that sends records although a newer pass of theirs went through."
+    )
     trigger = models.CharField(max_length=10, choices=Trigger, default=Trigger.MANUAL)
     started_by = models.ForeignKey(Member, null=True, blank=True, **FIRM)
     parameters = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
@@ -193,6 +199,9 @@ class StepRun(HotScoped):
     busy_ms = models.BigIntegerField(default=0)
     pages = models.BigIntegerField(default=0)
     empty_fields = models.JSONField(default=dict, blank=True)
+    collisions = models.BigIntegerField(
+        default=0, help_text="Records that share their trace key with another record of the run."
+    )
     open_errors = models.BigIntegerField(default=0)
     auto_resolved = models.BigIntegerField(default=0)
     user_resolved = models.BigIntegerField(default=0)
