@@ -184,6 +184,7 @@ class TestSecretsOfAConnection:
             "name": connection.name,
             "kind": "sql",
             "config": "{}",
+            "offline_after": 3,
             "new_secrets": "",
             **fields,
         }
