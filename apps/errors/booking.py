@@ -16,6 +16,7 @@ from apps.errors.cause_writing import write_causes
 from apps.errors.facts import Book, Booked, NewError, new_error, next_generation
 from apps.errors.handover import inherit_notes, move_notes
 from apps.errors.models import Cause, Error, RetryData, StepState
+from apps.errors.querysets import ErrorQuerySet
 from apps.errors.retried import Retried, ended_retries, leave_old_causes, write_retried
 from apps.errors.schedule import next_attempt
 from apps.errors.services.counting import count_resolved, lock_flow_states, lock_states, shift_open, shift_step_runs
@@ -131,24 +132,43 @@ def _write_again(book: Book, again: list[Retried]) -> None:
 def resolve_windows(book: Book, *, has_own_window: bool) -> None:
     """A run went through: the windows at which earlier runs had failed have been exported with it.
 
-    A run with dates of its own exported those and nothing else, so it resolves none.
+    A run with dates of its own exported those and nothing else, so it resolves none but those of its own attempts.
     """
-    if has_own_window or not book.is_auto_resolving:
+    if not book.is_auto_resolving:
         return
-    failed = Error.objects.of(book.account).filter(
+    older = _failed_windows(book).filter(pass_order__lt=book.pass_no << 32).select_related("retry_data")
+    through = [e.pk for e in older if _is_attempt(book, e) or not (has_own_window or _has_dates(e))]
+    _resolve_windows(book, through, Reason.SUCCEEDED)
+
+
+def supersede_windows(book: Book, newer: int) -> None:
+    """A further attempt of a run failed: the windows of its earlier ones are told by the error of the newest."""
+    if book.is_auto_resolving:
+        others = _failed_windows(book).exclude(pk=newer).select_related("retry_data")
+        _resolve_windows(book, [e.pk for e in others if _is_attempt(book, e)], Reason.SUPERSEDED, newer)
+
+
+def _failed_windows(book: Book) -> ErrorQuerySet:
+    return Error.objects.of(book.account).filter(
         step_id=book.steps[0], state=ErrorState.OPEN, unit=ErrorUnit.WINDOW, retry_run__isnull=True
     )
-    older = failed.filter(pass_order__lt=book.pass_no << 32)
-    plain = [e.pk for e in older.select_related("retry_data") if not _has_dates(e)]
-    if not plain:
+
+
+def _resolve_windows(book: Book, ids: list[int], reason: str, by: int | None = None) -> None:
+    if not ids:
         return
     lock_states(book.account, {book.steps[0]})
-    errors = list(older.filter(pk__in=plain).select_for_update().order_by("pk"))
-    rows = [(e.pk, ErrorState.RESOLVED, Reason.SUCCEEDED, book.now, book.run) for e in errors]
-    set_rows(Error, ["state", "reason", "resolved_at", "resolved_run"], rows)
+    errors = list(_failed_windows(book).filter(pk__in=ids).select_for_update().order_by("pk"))
+    rows = [(e.pk, ErrorState.RESOLVED, reason, book.now, book.run, by) for e in errors]
+    set_rows(Error, ["state", "reason", "resolved_at", "resolved_run", "resolved_error"], rows)
     shift_open(errors, -1)
     shift_step_runs(errors, "auto_resolved", +1)
     count_resolved(errors, book.now)
+
+
+def _is_attempt(book: Book, error: Error) -> bool:
+    """Whether an earlier attempt of the run failed with it."""
+    return bool(error.retry_data.root_run_id == book.root_run)
 
 
 def _has_dates(error: Error) -> bool:

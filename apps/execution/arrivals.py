@@ -28,18 +28,21 @@ def arrivals_for(run: Run, plan: Plan) -> "StoredArrivals | None":
     if connector is None or not connector.listens:
         return None
     hook = Hook.objects.of(run.account_id).filter(flow_id=run.flow_id, step__key=plan.export.key).first()
-    return StoredArrivals(hook, run.pk) if hook is not None else None
+    return StoredArrivals(hook, run.pk, takes_more=run.attempt == 1) if hook is not None else None
 
 
 @dataclass
 class StoredArrivals:
-    """The requests of one address that one run has reserved."""
+    """The requests of one address that one run has reserved. A run that is run again has those that it had, no more."""
 
     hook: Hook
     run_id: int
+    takes_more: bool = True
 
     def take(self) -> None:
         """Reserve what is free, after what ended runs had reserved was given back."""
+        if not self.takes_more:
+            return
         with transaction.atomic():
             self._hook_rows().select_for_update().get()
             held = self._rows().filter(run__isnull=False).exclude(run_id=self.run_id)

@@ -140,7 +140,7 @@ CHECKS = [
     in_buckets("success", "r.success"),
     in_buckets("ignored", "r.ignored"),
     in_buckets("errors", "r.errors + r.unit_errors"),
-    in_buckets("runs", "CASE WHEN r.kind = 'flow' AND r.ended_at IS NOT NULL THEN 1 ELSE 0 END"),
+    in_buckets("runs", "CASE WHEN r.kind = 'flow' AND r.attempt = 1 AND r.ended_at IS NOT NULL THEN 1 ELSE 0 END"),
     Check("orphaned errors", ORPHANS),
 ]
 

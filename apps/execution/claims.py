@@ -19,6 +19,7 @@ from apps.core.clock import database_now
 from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
 from apps.runs.models import Page, Run
+from apps.runs.reruns import leave_rest
 from apps.runs.services import count_started
 from apps.runs.statuses import PageState, RunKind, RunStatus
 
@@ -93,6 +94,8 @@ def begin(run: Run) -> None:
     """
     if run.kind == RunKind.FLOW:
         take_pass_number(run)
+    if run.attempt > 1:
+        leave_rest(run)
     count_started(run)
 
 

@@ -19,11 +19,12 @@ from apps.engine.plan import Node, Plan
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
 from apps.engine.records import Item, Page, pack, unpack
 from apps.engine.result import PageResult
-from apps.errors.booking import Book, book_page, book_unit, resolve_windows
+from apps.errors.booking import Book, book_page, book_unit, resolve_windows, supersede_windows
 from apps.errors.models import RetryItem
 from apps.errors.services import end_unit_retry, release_waiting
 from apps.errors.services.counting import lock_flow_states
 from apps.errors.states import ErrorUnit, ItemState
+from apps.execution.attempts import generations_of, is_as_exported, unique_id_of
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
 from apps.execution.unsent import unsent, waiting_parts
@@ -31,7 +32,18 @@ from apps.flows.models import Flow, Step
 from apps.flows.services import note_outage, note_success, offline_among
 from apps.runs.models import Intent, IntentState, LogLevel, Run
 from apps.runs.models import Page as PageRow
-from apps.runs.services import RunRefused, drop_pages, end_run, is_in_delivery, outcome_of, start_run, wake
+from apps.runs.reruns import end_failed, may_be_run_again, replace_older
+from apps.runs.services import (
+    RunRefused,
+    drop_pages,
+    end_run,
+    forget_payload,
+    is_in_delivery,
+    outcome_of,
+    run_facts,
+    start_run,
+    wake,
+)
 from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 OFFLINE_WAIT_S = 3600.0
@@ -80,6 +92,8 @@ class RunJournal:
         self.next_ordinal: int = position.get("ordinal", 0)
         self.exports_in_order = position.get("in_order", True)
         self.is_exported = self.run.done_exporting
+        self.keeps_pages = may_be_run_again(self.run, self.plan.workflow_retry)
+        self._generations: dict[int, int] | None = None
 
     # --- pages in --------------------------------------------------------------------------------------------------
     def next_page(self) -> Page | None:
@@ -99,8 +113,16 @@ class RunJournal:
     def _opened(self, row: PageRow) -> Page:
         assert row.payload is not None
         items, malformed = unpack(bytes(row.payload))
+        self._renew_keys(items)
         self.rows[row.seq, row.part] = row
         return Page(row.seq, row.part, row.now_at, items, malformed, cut_from=cut_from(row))
+
+    def _renew_keys(self, items: list[Item]) -> None:
+        """What an earlier attempt of this run failed definitely is not sent with the same idempotency key again."""
+        if self._generations is None:
+            self._generations = generations_of(self.run)
+        for item in items if self._generations else ():
+            item.generation = max(item.generation, self._generations.get(item.ordinal, 0))
 
     @repeated
     def _wait_for_page(self, row: PageRow) -> None:
@@ -169,19 +191,22 @@ class RunJournal:
             "source": fetched.position,
             "in_order": self.exports_in_order,  # also for a worker that cannot open the source
         }
-        self._store(row, position)
+        self._store(row, position, unique_id_of(self.plan, run_facts(self.run), fetched) if row.seq == 0 else "")
         self.next_seq, self.next_ordinal = position["seq"], position["ordinal"]
         if claim:
             self.rows[row.seq, row.part] = row
         return Page(row.seq, 0, fetched.now, fetched.items, fetched.malformed)
 
     @repeated
-    def _store(self, row: PageRow, position: dict[str, Any]) -> None:
+    def _store(self, row: PageRow, position: dict[str, Any], unique_id: str) -> None:
         stored = self._mine().update(position=position, pages_fetched=F("pages_fetched") + 1, deliveries=0)
         if not stored:
             raise Fenced
         row.pk = None  # a number that was given to it in a transaction that was undone is not taken again
         row.save(force_insert=True)
+        if unique_id and self.run.kind == RunKind.FLOW:
+            self.run.unique_id = unique_id
+            replace_older(self.run, unique_id)
 
     @repeated
     def announce(self, page: Page, node: Node, items: list[Item]) -> set[int]:
@@ -253,11 +278,16 @@ class RunJournal:
 
     def _settle_page(self, row: PageRow, error_rows: int) -> None:
         """Compare-and-swap on (fence, delivering): a page is booked once."""
-        booked = PageRow.unscoped.filter(
+        mine = PageRow.unscoped.filter(
             pk=row.pk, fence=row.fence, state=PageState.DELIVERING, lease_owner=self.claim.owner
-        ).update(state=PageState.DONE, payload=None, error_rows=error_rows, lease_until=None)
-        if not booked:
+        )
+        if not mine.update(error_rows=error_rows, lease_until=None, **self._done(row)):
             raise Fenced
+
+    def _done(self, row: PageRow) -> dict[str, Any]:
+        """The columns of a part that is through; one that another attempt would need keeps its records."""
+        is_kept = self.keeps_pages and is_as_exported(row, cut_from(row))
+        return {"state": PageState.DONE} if is_kept else {"state": PageState.DONE, "payload": None}
 
     def _store_rest(self, row: PageRow, result: PageResult) -> bool:
         """Keep what has no outcome yet as the page's next part; True if the page is through."""
@@ -321,6 +351,7 @@ class RunJournal:
         lock_flow_states(run.account_id, run.flow_id)
         self._set_aside_parts(run)
         drop_pages(self.run)
+        forget_payload(self.run)
         end_run(run, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
         self._release_retried(run)
         return True
@@ -344,12 +375,13 @@ class RunJournal:
         lock_flow_states(run.account_id, run.flow_id)
         self._set_aside_parts(run)
         window = {"position": self._delivered_position(), "from": _iso(run.window_from), "to": _iso(run.window_to)}
-        drop_pages(self.run)
         retried = retried_unit(run) if self.retries is Retries.UNIT else None
         booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window, retried=retried)
         count_page(book, self.plan, PageResult(), booked, is_through=False)
-        run.refresh_from_db(fields=["status"])
-        end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED)
+        supersede_windows(book, booked.ids[0])
+        run.refresh_from_db(fields=["status", "unique_id"])
+        if told := end_failed(run, self.plan.workflow_retry):
+            log_run(run, told)
         if self.retries is Retries.UNIT:
             end_unit_retry(run, succeeded=False, new_error=booked.ids[0])
 
@@ -361,7 +393,7 @@ class RunJournal:
             book = self._book(run, row.seq)
             page, result = unsent(row, self.plan)
             booked = book_page(book, result)
-            PageRow.unscoped.filter(pk=row.pk).update(state=PageState.DONE, payload=None, error_rows=booked.rows)
+            PageRow.unscoped.filter(pk=row.pk).update(error_rows=booked.rows, **self._done(row))
             is_through = not any(part.seq == row.seq and part.pk != row.pk for part in waiting_parts(run))
             count_page(book, self.plan, result, booked, is_through=is_through)
             log_lines(book, self.plan, page, result)
@@ -417,6 +449,8 @@ class RunJournal:
             count_page(book, self.plan, PageResult(), booked, is_through=False)
             run.refresh_from_db()
         end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
+        if self.keeps_pages:
+            forget_payload(run)
         names = [node.connection for node in self.plan.nodes if node.connection]
         note_success(account_id=run.account_id, environment=run.environment, names=names)
         self._end_well(run)
@@ -433,7 +467,8 @@ class RunJournal:
         if self.retries is Retries.UNIT:
             end_unit_retry(run, succeeded=True)
         elif self.retries is Retries.NOTHING:
-            resolve_windows(self._book(run, None), has_own_window=bool(run.window_from or run.window_to))
+            is_of_its_own = run.window_from or run.window_to or (run.position or {}).get("rest_is_exported")
+            resolve_windows(self._book(run, None), has_own_window=bool(is_of_its_own))
             start_followers(run)
 
     @repeated

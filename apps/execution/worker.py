@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -31,7 +30,7 @@ from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
 from apps.runs.models import LogLevel, Run
-from apps.runs.services import RETRY_KINDS, hint, is_in_delivery
+from apps.runs.services import RETRY_KINDS, hint, is_in_delivery, run_facts
 from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -199,17 +198,6 @@ def window_of(run: Run, plan: Plan, now: datetime) -> Window:
         end=run.window_to,
         parameters=run.parameters,
     )
-
-
-def run_facts(run: Run) -> dict[str, Any]:
-    """What expressions read as `run`."""
-    return {
-        "id": run.pk,
-        "kind": run.kind,
-        "trigger": run.trigger,
-        "parameters": run.parameters,
-        "attempt": run.attempt,
-    }
 
 
 def run_scope(run: Run, plan: Plan, now: datetime) -> Scope:

@@ -149,7 +149,7 @@ def keep(listening: Listening, body: bytes, headers: Mapping[str, str], records:
 def start_if_needed(listening: Listening) -> None:
     """A queued run takes what waits when it begins; its row is locked, so that it cannot begin before this commits."""
     flow = listening.flow
-    queued = Run.objects.of(flow.account_id).filter(flow=flow, kind=RunKind.FLOW, status=RunStatus.QUEUED)
+    queued = Run.objects.of(flow.account_id).filter(flow=flow, kind=RunKind.FLOW, status=RunStatus.QUEUED, attempt=1)
     if queued.order_by("pk").select_for_update().first() is None:
         start_run(flow=flow, trigger=Trigger.WEBHOOK, wait_s=listening.options.window_s)
 

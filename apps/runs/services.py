@@ -11,9 +11,10 @@ from apps.accounts.models import Member
 from apps.core.bulk import add_up
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
+from apps.core.text import short
 from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
-from apps.runs.models import LAST_RUNS, Bucket, FlowState, Grain, Intent, Page, Run
+from apps.runs.models import LAST_RUNS, Bucket, FlowState, Grain, Intent, Page, Run, RunLog
 from apps.runs.statuses import OUTCOME_LETTERS, PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
@@ -120,34 +121,34 @@ def count_started(run: Run) -> None:
 
 
 def count_out(run: Run, *, was_running: bool, outcome: str) -> None:
-    """Keep the flow's state: a run ended; its letter joins the last twelve."""
+    """Keep the flow's state: a run ended; its letter joins the last twelve, that of several attempts but once."""
     state = FlowState.objects.of(run.account_id).select_for_update().get(flow_id=run.flow_id)
     if was_running:
         state.running -= 1
     else:
         state.queued -= 1
     if run.kind == RunKind.FLOW:
-        state.last_run_id, state.last_status = run.pk, outcome
-        state.last_runs = (state.last_runs + OUTCOME_LETTERS[outcome])[-LAST_RUNS:]
+        state.last_run_id, state.last_status = run.pk, outcome or run.status
+        state.last_runs = (state.last_runs + OUTCOME_LETTERS.get(outcome, ""))[-LAST_RUNS:]
         state.last_ended_at = read_now()
     state.changed_at = read_now()
     state.save()
 
 
-def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = None) -> None:
-    """Write a run's end, keep the flow's state, wake the next queued run. Call with the run's row locked."""
+def end_run(run: Run, *, status: str, outcome: str, **facts: Any) -> None:
+    """Write a run's end, keep the flow's state, wake the next queued run. Call with the run's row locked.
+
+    `facts` are columns that say more: one that is run again waits for a while.
+    """
     was_running = run.status == RunStatus.RUNNING
     run.status, run.outcome = status, outcome
+    at_rest: dict[str, Any] = {"lease_owner": "", "lease_until": None, "not_before": None, "wait_reason": ""}
     Run.objects.of(run.account_id).filter(pk=run.pk).update(
         status=status,
         outcome=outcome,
         ended_at=database_now(),
-        lease_owner="",
-        lease_until=None,
-        not_before=None,
-        wait_reason="",
-        canceled_by_id=canceled_by if canceled_by is not None else F("canceled_by_id"),
         change_no=F("change_no") + 1,
+        **(at_rest | facts),
     )
     count_out(run, was_running=was_running, outcome=outcome)
     count_in_buckets(run)
@@ -155,8 +156,8 @@ def end_run(run: Run, *, status: str, outcome: str, canceled_by: int | None = No
 
 
 def count_in_buckets(run: Run) -> None:
-    """One more run of the flow ended in this minute and half hour; retries are not runs of the flow."""
-    if run.kind == RunKind.FLOW:
+    """One more run of the flow ended in this minute and half hour; retries and further attempts are no other runs."""
+    if run.kind == RunKind.FLOW and run.attempt == 1:
         minute = int(read_now().timestamp()) // 60
         rows = [(run.flow_id, grain, minute // grain, run.account_id, 1) for grain in (Grain.MINUTE, Grain.HALF_HOUR)]
         add_up(Bucket, ["flow", "grain", "slot"], ["runs"], rows, fixed=["account"])
@@ -181,6 +182,12 @@ def drop_pages(run: Run) -> None:
     pages.delete()
 
 
+def forget_payload(run: Run) -> None:
+    """The pages that were kept for another attempt are not needed any more."""
+    kept = Page.objects.of(run.account_id).filter(run_id=run.pk, state=PageState.DONE, payload__isnull=False)
+    kept.update(payload=None)
+
+
 def is_in_delivery(run: Run) -> bool:
     """Whether a page of the run may stand in its target without being booked."""
     pages = Page.objects.of(run.account_id).filter(run_id=run.pk, state=PageState.DELIVERING)
@@ -191,11 +198,13 @@ def is_in_delivery(run: Run) -> bool:
 def cancel_run(*, run: Run, member: Member | None) -> Run:
     """Ask for a run's end at its next page boundary; one that nobody works on is canceled at once.
 
-    Raises RunRefused for a run that has ended.
+    One that failed and waits to be run again has failed for good. Raises RunRefused for a run that has ended.
     """
     locked = Run.objects.of(run.account_id).select_for_update().get(pk=run.pk)
     if locked.is_ended:
         raise RunRefused(f"Run {locked} has ended already: {locked.get_outcome_display().lower()}.")
+    if locked.status == RunStatus.RETRYING:
+        return cancel_rerun(run=locked, member=member)
     Run.objects.of(run.account_id).filter(pk=locked.pk).update(
         cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
     )
@@ -206,6 +215,42 @@ def cancel_run(*, run: Run, member: Member | None) -> Run:
         end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
     locked.refresh_from_db()
     return locked
+
+
+@repeated
+def cancel_rerun(*, run: Run, reason: str = "", member: Member | None = None) -> Run:
+    """A failed run is not run again after all; `reason` in words. Raises RunRefused for one that does not wait for it.
+
+    Its errors stay as they are; what it had not delivered stands in the open error of its window.
+    """
+    locked = Run.objects.of(run.account_id).select_for_update().get(pk=run.pk)
+    if locked.status != RunStatus.RETRYING:
+        raise RunRefused(f"Run {locked} does not wait to be run again.")
+    who = f"by {member.user.get_full_name() or member.user.get_username()}" if member is not None else ""
+    give_up(locked, ": ".join(filter(None, [who, reason.strip()])) or "by hand")
+    locked.refresh_from_db()
+    return locked
+
+
+def give_up(run: Run, why: str) -> None:
+    """A failed run that would have been run again has failed for good. Call with the run's row locked."""
+    Run.objects.of(run.account_id).filter(pk=run.pk).update(
+        status=RunStatus.FAILED,
+        outcome=RunOutcome.FAILED,
+        not_before=None,
+        wait_reason="",
+        rerun_canceled=short(why, 255),
+        change_no=F("change_no") + 1,
+    )
+    drop_pages(run)
+    forget_payload(run)
+    text = f"It is not run again: {why}"
+    RunLog.objects.of(run.account_id).create(account_id=run.account_id, run=run, at=database_now(), text=text)
+    state = FlowState.objects.of(run.account_id).select_for_update().get(flow_id=run.flow_id)
+    state.last_runs = (state.last_runs + OUTCOME_LETTERS[RunOutcome.FAILED])[-LAST_RUNS:]
+    state.last_status = RunOutcome.FAILED if state.last_run_id == run.pk else state.last_status
+    state.changed_at = read_now()
+    state.save(update_fields=["last_runs", "last_status", "changed_at"])
 
 
 def needs_worker_to_end(run: Run) -> bool:
@@ -226,6 +271,17 @@ def wake(run: Run) -> None:
 def has_live_lease(run: Run) -> bool:
     leased = Run.objects.of(run.account_id).filter(pk=run.pk, status=RunStatus.RUNNING)
     return bool(leased.filter(lease_until__gt=database_now()).exists())
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """What expressions read as `run`."""
+    return {
+        "id": run.pk,
+        "kind": run.kind,
+        "trigger": run.trigger,
+        "parameters": run.parameters,
+        "attempt": run.attempt,
+    }
 
 
 def outcome_of(run: Run) -> str:

@@ -86,7 +86,7 @@ def _run_of(act: BulkAct, name: str, error: Error, data: RetryData, flow: Flow) 
         revision = Run.objects.of(act.account_id).get(pk=error.run_id).revision_id if original else flow.revision_id
         run = new_retry_run(flow, data.from_step, kind=RunKind.RETRY, revision=revision, member=act.member_id)
         if error.unit != ErrorUnit.RECORD:
-            give_window(run, data)
+            give_window(run, error, data)
         runs[name] = run.pk
         act.save(update_fields=["options"])
     return Run.objects.of(act.account_id).get(pk=runs[name])
@@ -121,11 +121,11 @@ def new_retry_run(
     return run
 
 
-def give_window(run: Run, data: RetryData) -> None:
+def give_window(run: Run, error: Error, data: RetryData) -> None:
     """A retry of a window exports it again, from where it had got."""
     window = data.window or {}
     position = window.get("position")
-    failed = Run.objects.of(run.account_id).filter(pk=data.root_run_id).first()
+    failed = Run.objects.of(run.account_id).filter(pk=error.run_id).first()
     Run.objects.of(run.account_id).filter(pk=run.pk).update(
         pass_no=failed.pass_no if failed else None,
         position={"seq": 0, "ordinal": 0, "source": position} if position else None,
