@@ -24,6 +24,7 @@ from apps.errors.models import (
     SavedView,
     StepState,
     Tag,
+    Upload,
 )
 
 _SHORT_ID = re.compile(r"e-\d+", re.IGNORECASE | re.ASCII)
@@ -153,3 +154,12 @@ class SavedViewAdmin(HouseAdmin):
     list_filter = ("is_shared",)
     search_fields = ("name", "member__user__username")
     autocomplete_fields = ("account", "member")
+
+
+@admin.register(Upload)
+class UploadAdmin(HistoryAdmin):
+    list_display = ("name", "member", "at", "act_id")
+    list_select_related = ("member__user",)
+    list_filter = ("at",)
+    search_fields = ("name", "member__user__username")
+    exclude = ("content",)

@@ -36,6 +36,7 @@ from apps.errors.states import (
     Passed,
     Reason,
 )
+from apps.errors.upload_models import Upload as Upload
 from apps.flows.models import Flow, Integration, Step
 from apps.runs.models import Capture, Page, Run
 
