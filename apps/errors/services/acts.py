@@ -16,12 +16,13 @@ from apps.core.bulk import set_rows
 from apps.core.clock import database_now
 from apps.core.queue import enqueue
 from apps.core.transactions import repeated
-from apps.errors.models import BulkAct, BulkItem, Error
+from apps.errors.models import BulkAct, BulkItem, Error, Upload
 from apps.errors.services.edit_chunk import CHANGED, edit_chunk
 from apps.errors.services.note_chunks import assign_chunk, tag_chunk
 from apps.errors.services.resolving import reopen_chunk, resolve_chunk, sent_chunk
 from apps.errors.services.retries import begin_runs, retry_chunk
 from apps.errors.services.steering import classify_chunk
+from apps.errors.services.upload_chunk import upload_chunk
 from apps.errors.states import BulkKind
 
 PERFORM_ACT = "apps.execution.tasks.perform_act"
@@ -42,6 +43,7 @@ CHUNKS: Mapping[str, Chunk] = {
     BulkKind.TAG: tag_chunk,
     BulkKind.EDIT: edit_chunk,
     BulkKind.CLASSIFY: classify_chunk,
+    BulkKind.UPLOAD: upload_chunk,
 }
 
 
@@ -145,8 +147,9 @@ def _perform_chunk(account_id: int, act_id: int) -> bool:
 def _end(act: BulkAct) -> None:
     """All items have their result: let the retries begin that this act collected, or that shall follow an edit."""
     begin_runs(act)
+    Upload.objects.of(act.account_id).filter(pk=act.options.get("upload")).delete()
     retries = act.options.get("retries", 0)
-    if act.act != BulkKind.EDIT or not retries:
+    if act.act not in (BulkKind.EDIT, BulkKind.UPLOAD) or not retries:
         return
     changed = BulkItem.objects.of(act.account_id).filter(act=act, result=CHANGED).order_by("error_id")
     errors = (

@@ -8,8 +8,8 @@ from typing import Any
 from apps.accounts.models import Account, Member
 from apps.accounts.permissions import Act, may
 from apps.core.clock import read_now
-from apps.errors.changes import Change, ChangeRefused, Difference, check_change, differences, same_changes
-from apps.errors.models import BulkAct, Error, RetryData
+from apps.errors.changes import MOST_DIFFS, Change, ChangeRefused, Difference, check_change, differences, same_changes
+from apps.errors.models import BulkAct, Error, RetryData, RetryVersion
 from apps.errors.querysets import ErrorQuerySet
 from apps.errors.services.acts import EVERY, begin_act
 from apps.errors.services.edit_chunk import CHANGED, changed_record, record_of
@@ -89,7 +89,7 @@ def edit_errors(
     Raises ChangeRefused for a change that cannot be, EditRefused for a member who may not edit all of them.
     """
     _check(changes)
-    _refuse_unless_allowed(account, member, errors)
+    refuse_unless_allowed(account, member, errors)
     options = {"changes": [change.as_options() for change in changes], "retries": retries}
     return begin_act(account, member, BulkKind.EDIT, errors, options)
 
@@ -101,7 +101,8 @@ def _check(changes: Sequence[Change]) -> None:
         check_change(change)
 
 
-def _refuse_unless_allowed(account: Account, member: Member, errors: ErrorQuerySet) -> None:
+def refuse_unless_allowed(account: Account, member: Member, errors: ErrorQuerySet) -> None:
+    """Raises EditRefused for a member who may not edit the retry data of all of these."""
     if may(member, Act.EDIT_RETRY_DATA):
         return
     rows = errors.filter(account_id=account.pk).order_by().values_list("flow__integration", flat=True).distinct()
@@ -112,3 +113,18 @@ def _refuse_unless_allowed(account: Account, member: Member, errors: ErrorQueryS
 def edits_like(before: Mapping[str, Any], text: str) -> list[Change]:
     """The edit of one record as changes for others that have the same values. Raises EditRefused for no record."""
     return same_changes(before, parse_record(text))
+
+
+def edit_made(error: Error, version: int) -> list[Change]:
+    """What the edit to this version changed, as changes for others that have the same values.
+
+    Raises ChangeRefused for an edit that is not there, or too large to be repeated; EditRefused for what is no record.
+    """
+    rows = RetryVersion.objects.of(error.account_id).filter(error=error.pk, version__in=(version - 1, version))
+    texts = {row.version: bytes(row.record or b"").decode("utf-8", "replace") for row in rows}
+    if len(texts) < 2:
+        raise ChangeRefused("There is no such edit of this error.")
+    changes = edits_like(parse_record(texts[version - 1]), texts[version])
+    if len(changes) >= MOST_DIFFS:
+        raise ChangeRefused(f"This edit changed {MOST_DIFFS} fields or more: too much to be repeated elsewhere.")
+    return changes

@@ -36,7 +36,7 @@ def edit_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
         results[error.pk] = result[:RESULT_LENGTH]
         if record is not None:
             changed.append((data[error.pk], record))
-    _store(act, changed, now)
+    store_versions(act, changed, now)
     return results
 
 
@@ -73,7 +73,8 @@ def record_of(data: RetryData) -> dict[str, Any]:
     return parse_record(bytes(data.record or b"").decode("utf-8", "replace"))
 
 
-def _store(act: BulkAct, changed: list[tuple[RetryData, bytes]], now: datetime) -> None:
+def store_versions(act: BulkAct, changed: list[tuple[RetryData, bytes]], now: datetime) -> None:
+    """Write the new records, each as a version of its own beside the ones before."""
     originals = [(act.account_id, d.error_id, 1, d.record, None, now) for d, _ in changed if d.version == 1]
     edits = [(act.account_id, d.error_id, d.version + 1, new, act.member_id, now) for d, new in changed]
     insert_rows(RetryVersion, VERSION_FIELDS, [*originals, *edits])
