@@ -11,6 +11,7 @@ from apps.accounts.permissions import Act
 from apps.console.access import account_of, get_error, member_of, member_page
 from apps.console.selectors.bulk_acts import act_view
 from apps.console.selectors.retries import Editor
+from apps.console.views.edit_others import Carried, carry_over
 from apps.console.views.error_acts import KINDS, tell
 from apps.console.views.errors import error_context
 from apps.errors.models import Error, RetryData
@@ -35,8 +36,15 @@ def save_retry_data(request: HttpRequest, flow_id: int, step_id: int, error_id: 
         saved = save(request, error, data)
     except EditRefused as refused:
         return refuse(request, error, refused)
-    if then == "retry":
-        return retry_saved(request, error, saved)
+    asking = ""
+    if request.POST.get("others"):
+        version = saved or data.version
+        asking = carry_over(request, Carried(error, version, "all" if then == "retry" else "none"))
+    answer = retry_saved(request, error, saved) if then == "retry" else tell_saved(request, error, saved)
+    return redirect(asking) if asking else answer
+
+
+def tell_saved(request: HttpRequest, error: Error, saved: int) -> HttpResponse:
     words = f"Retry data saved as version {saved}." if saved else "Nothing was changed, so nothing was saved."
     messages.success(request, words)
     return redirect(address_of(request, error, "console:error-data"))
