@@ -157,7 +157,7 @@ def get_error(request: HttpRequest, error_id: int, to: Act | str = Act.VIEW) -> 
     """An error with its step, flow, run and root cause. Raises Http404 and PermissionDenied as above."""
     reach = reach_of(request)
     rows = Error.objects.of(reach.account_id).filter(pk=_key(error_id), **reach.where("flow__integration"))
-    found = _one(rows.select_related("flow__integration", "step", "run", "cause"))
+    found = _one(rows.select_related("flow__integration", "step", "run", "cause", "assignee__user"))
     _require(request, Act(to), found.flow.integration_id)
     return found
 
@@ -187,6 +187,11 @@ def may_do(request: HttpRequest, act: Act, integration_id: int | None = None) ->
         return False
     role = member.role or roles_of(request).get(integration_id or 0, "")
     return may_as(member, role, act)
+
+
+def may_do_somewhere(request: HttpRequest, act: Act) -> bool:
+    """May the member do this in the account, or in one of the integrations that he sees?"""
+    return may_do(request, act) or any(may_do(request, act, key) for key in roles_of(request))
 
 
 def roles_of(request: HttpRequest) -> dict[int, str]:

@@ -1,10 +1,10 @@
-"""The addresses of root causes, of bulk edits, and of tags, assignment and comments."""
+"""The addresses of root causes, of bulk edits, of tags, assignment and comments, and of saved views."""
 
 from django.urls import path, register_converter
 
 from apps.console.addresses import CauseId
 from apps.console.flow_urls import ERROR
-from apps.console.views import cause_acts, notes
+from apps.console.views import cause_acts, notes, tags, views
 from apps.console.views.bulk_edit import bulk_edit
 from apps.console.views.causes import cause_merge, cause_view
 from apps.console.views.errors import error_view
@@ -19,6 +19,7 @@ urlpatterns = [
     path(CAUSE + "merge", cause_acts.merge, name="cause-merge"),
     path(CAUSE + "unmerge", cause_acts.unmerge, name="cause-unmerge"),
     path(CAUSE + "classify", cause_acts.classify, name="cause-classify"),
+    path(CAUSE + "unclassify", cause_acts.unclassify, name="cause-unclassify"),
     path(CAUSE + "snooze", cause_acts.snooze, name="cause-snooze"),
     path(CAUSE + "wake", cause_acts.wake, name="cause-wake"),
     path(CAUSE + "assign", cause_acts.assign, name="cause-assign"),
@@ -28,4 +29,12 @@ urlpatterns = [
     path("errors/assign", notes.assign, name="errors-assign"),
     path("errors/tag", notes.tag, name="errors-tag"),
     path("errors/comment", notes.comment, name="errors-comment"),
+    path("errors/tags/", tags.tag_list, name="tag-list"),
+    path("errors/tags/define", tags.define, name="tag-define"),
+    path("errors/tags/<int:tag_id>/rename", tags.rename, name="tag-rename"),
+    path("errors/tags/<int:tag_id>/delete", tags.delete, name="tag-delete"),
+    path("errors/views/", views.view_list, name="view-list"),
+    path("errors/views/save", views.save, name="view-save"),
+    path("errors/views/<int:view_id>/rename", views.rename, name="view-rename"),
+    path("errors/views/<int:view_id>/delete", views.delete, name="view-delete"),
 ]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import orjson
 from django.http import HttpRequest, StreamingHttpResponse
 
-from apps.console.access import account_of
+from apps.console.access import member_of
 from apps.console.csv_files import csv_stream
 from apps.console.selectors.error_filters import filter_of, matching
 from apps.console.selectors.run_words import person
@@ -29,7 +29,7 @@ def wants_download(request: HttpRequest) -> bool:
 def error_download(request: HttpRequest, rows: ErrorQuerySet, name: str) -> StreamingHttpResponse:
     """The errors of `rows` that match the filters of the address, newest first."""
     zone, now = reader_of(request)
-    found = matching(rows, filter_of(account_of(request).pk, request.GET, span_of(request, zone, now)))
+    found = matching(rows, filter_of(member_of(request), request.GET, span_of(request, zone, now)))
     related = found.select_related("flow", "step", "cause", "resolved_by__user").order_by("-id")
     if request.GET["format"] == "csv":
         return csv_stream(f"{name}.csv", HEADER, map(csv_row, related.defer("effects").iterator(CHUNK)))

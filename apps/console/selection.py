@@ -10,6 +10,7 @@ from datetime import datetime
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, QueryDict
 
+from apps.accounts.models import Member
 from apps.accounts.permissions import ACTS, Act
 from apps.console.access import Reach, may_do, member_of, reach_of, roles_of
 from apps.console.selectors.error_filters import ErrorFilter, filter_of, matching
@@ -67,7 +68,7 @@ def selected_errors(request: HttpRequest, chosen: Selection, act: Act) -> ErrorQ
     """The errors, within reach and where the member may do this. Raises Http404 and PermissionDenied."""
     reach = reach_of(request)
     rows = _all_that_match(request, reach, chosen) if chosen.is_all else _ticked(reach, chosen)
-    return _where_allowed(request, rows, act)
+    return where_allowed(request, rows, act)
 
 
 def _ticked(reach: Reach, chosen: Selection) -> ErrorQuerySet:
@@ -80,17 +81,18 @@ def _ticked(reach: Reach, chosen: Selection) -> ErrorQuerySet:
 def _all_that_match(request: HttpRequest, reach: Reach, chosen: Selection) -> ErrorQuerySet:
     query = QueryDict(chosen.query)
     zone, now = reader_of(request)
-    return up_to(listed_errors(reach, query, span_in(query, zone, now)), chosen.state, chosen.upto)
+    return up_to(listed_errors(reach, member_of(request), query, span_in(query, zone, now)), chosen.state, chosen.upto)
 
 
-def listed_errors(reach: Reach, query: QueryDict, span: Span) -> ErrorQuerySet:
+def listed_errors(reach: Reach, member: Member, query: QueryDict, span: Span) -> ErrorQuerySet:
     """The errors on the account's list at this query: state, place and filters."""
     state = query.get("state", "open")
     rows = errors_in(reach, state if state in STATES else "open").filter(**reach.where("flow__integration"))
-    return matching(Place.of(query).narrowed(rows), filter_of(reach.account_id, query, span))
+    return matching(Place.of(query).narrowed(rows), filter_of(member, query, span))
 
 
-def _where_allowed(request: HttpRequest, rows: ErrorQuerySet, act: Act) -> ErrorQuerySet:
+def where_allowed(request: HttpRequest, rows: ErrorQuerySet, act: Act) -> ErrorQuerySet:
+    """Those of the errors to which this member may do it. Raises PermissionDenied where that is nowhere."""
     if may_do(request, act):
         return rows
     allowed = [] if member_of(request).role else [key for key in roles_of(request) if may_do(request, act, key)]

@@ -17,8 +17,8 @@ export function shown(key) {
 function press(element) {
   const isField = element.matches("input, textarea, select");
   const asksTwice = element.hasAttribute("data-key-focus") && document.activeElement !== element;
-  if (isField || asksTwice) element.focus();
-  else element.click();
+  if (isField || asksTwice || element.matches("summary")) element.focus();
+  if (!isField && !asksTwice) element.click();
 }
 
 function remember(key) {

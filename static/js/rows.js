@@ -1,6 +1,6 @@
 // Lists: j and k move a cursor, space selects, Shift+space selects a range, * all on the page, Esc clears.
 // A panel with a form.bulk swaps its toolbar for it while something is selected; [data-selected] shows the number, and
-// so does the box "all that match" (data-all: their number). r and x take the row of the cursor if none is selected,
+// so does the box "all that match" (data-all: their number). r, x and a take the row of the cursor if none is selected,
 // e follows its link [data-edit]; a drawer's own buttons come first while the cursor is on its row.
 let anchor = null;
 
@@ -73,7 +73,7 @@ function edit() {
   return Boolean(link);
 }
 
-export const rowKeys = { r: takeCursor, x: takeCursor, e: edit };
+export const rowKeys = { r: takeCursor, x: takeCursor, a: takeCursor, e: edit };
 
 function onKey(event) {
   const isPlain = !event.metaKey && !event.ctrlKey && !event.altKey && !event.defaultPrevented;

@@ -290,7 +290,7 @@ def test_an_act_and_its_page_take_few_queries(page: Client, world: World, django
     page.post("/errors/retry", {"error": keys("1", "2")})
     with django_assert_max_num_queries(12):
         html_of(page, f"/acts/{BulkAct.unscoped.get().pk}/")
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         html_of(page, open_url(world))
     with django_assert_max_num_queries(12):
         html_of(page, f"/errors/retry?error={keys('3')[0]}")

@@ -23,6 +23,7 @@ TAKEN = {
     BulkKind.ASSIGN.value: "assigned",
     BulkKind.CLASSIFY.value: "attempts begin",
 }
+UNDONE = {"untagged": "tagged", "unassigned": "assigned"}  # the same acts, the other way round
 DONE_WORDS = {"retrying": "sent for retry"}
 
 
@@ -41,11 +42,14 @@ class ActView:
     @property
     def taken(self) -> int:
         """How many errors the act was done to."""
-        return dict(self.results).get(TAKEN.get(self.act.act, ""), 0)
+        return sum(count for words, count in self.results if self._is_taken(words))
 
     @property
     def left_alone(self) -> list[tuple[str, int]]:
-        return [(words, count) for words, count in self.results if words != TAKEN.get(self.act.act)]
+        return [(words, count) for words, count in self.results if not self._is_taken(words)]
+
+    def _is_taken(self, words: str) -> bool:
+        return UNDONE.get(words, words) == TAKEN.get(self.act.act)
 
     @property
     def lines(self) -> list[tuple[str, int]]:

@@ -61,10 +61,8 @@ class CauseFilter:
 
     @property
     def is_on(self) -> bool:
-        return (
-            bool(self.words or self.integration or self.classification or self.assigned or self.tag)
-            or self.is_impossible
-        )
+        given = (self.words, self.integration, self.classification, self.assigned, self.tag, self.is_impossible)
+        return any(given)
 
     def matching(self) -> Q:
         found = Q(pk__in=[]) if self.is_impossible else Q()

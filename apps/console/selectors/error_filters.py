@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from django.db.models import Q
 from django.http import QueryDict
 
+from apps.accounts.models import Member
 from apps.console.spans import Span
-from apps.core.ids import Kind, WrongIdError, parse_short_id
+from apps.core.ids import LARGEST_KEY, Kind, WrongIdError, parse_short_id
+from apps.core.text import storable
 from apps.engine.records import key_hash
-from apps.errors.models import Cause
+from apps.errors.models import Cause, ErrorTag
 from apps.errors.querysets import ErrorQuerySet
 from apps.errors.states import Classification, ErrorUnit, Reason
 
@@ -30,7 +32,9 @@ REASON_GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
 REASONS = {name: words for name, (words, _) in REASON_GROUPS.items()} | {
     str(value): str(label).lower() for value, label in Reason.choices
 }
+ME, NOBODY = "me", "nobody"
 UNITS = {"record": "records only", "units": "pages, runs and windows"}
+ASSIGNEES = {ME: "me", NOBODY: "nobody"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class ErrorFilter:
     code: str = ""
     run: int | None = None
     cause: int | None = None
+    tag: int | None = None
+    assignee: int | None = None  # blank with `assignee=nobody`
     span: Span = field(default_factory=Span)
     is_impossible: bool = False
 
@@ -67,32 +73,56 @@ class ErrorFilter:
         found += [f"{name} {self.text(name)}" for name in ("source", "code", "key") if self.text(name)]
         found += [f"run {self.text('run')}"] if self.text("run") else []
         found += ["one root cause"] if self.text("cause") else []
+        found += ["one tag"] if self.text("tag") else []
+        found += [f"assigned to {ASSIGNEES.get(self.text('assignee'), 'one member')}"] if self.text("assignee") else []
         found += [REASONS.get(self.text("reason"), self.text("reason"))] if self.text("reason") else []
         found += [UNITS.get(self.text("unit"), self.text("unit"))] if self.text("unit") else []
         return found + ([f"occurred {self.span.text}"] if self.span.name else [])
 
 
-PARAMETERS = ("q", "class", "source", "code", "run", "cause", "key", "reason", "unit")
+PARAMETERS = ("q", "class", "source", "code", "run", "cause", "key", "reason", "unit", "tag", "assignee")
 
 
-def filter_of(account: int, query: QueryDict, span: Span) -> ErrorFilter:
-    """The filter that an address names. What cannot match anything (a run `x`) makes the list empty, not broken."""
-    texts = {name: query.get(name, "").strip()[:LONGEST_QUESTION] for name in PARAMETERS}
+def filter_of(member: Member, query: QueryDict, span: Span) -> ErrorFilter:
+    """The filter that an address names, as this member means it.
+
+    What cannot match anything (a run `x`) makes the list empty, not broken.
+    """
+    texts = {name: storable(query.get(name, ""))[0].strip()[:LONGEST_QUESTION] for name in PARAMETERS}
     given = {name: text for name, text in texts.items() if text}
     words, prefixed = split_question(texts["q"])
     run, is_bad_run = _id_of(texts["run"] or prefixed.get("run", ""), Kind.RUN)
     cause, is_bad_cause = _id_of(texts["cause"], Kind.CAUSE)
+    tag, is_bad_tag = key_of(texts["tag"])
+    assignee, is_bad_assignee = assignee_of(texts["assignee"], member)
     return ErrorFilter(
-        account,
+        member.account_id,
         given,
         words,
         texts["key"] or prefixed.get("key", ""),
         texts["code"] or prefixed.get("code", ""),
         run,
         cause,
+        tag,
+        assignee,
         span,
-        is_bad_run or is_bad_cause,
+        is_bad_run or is_bad_cause or is_bad_tag or is_bad_assignee,
     )
+
+
+def assignee_of(text: str, member: Member) -> tuple[int | None, bool]:
+    """(member's id, whether the text names none): `me`, `nobody` (None) or an id."""
+    if text in (ME, NOBODY):
+        return (member.pk if text == ME else None), False
+    return key_of(text)
+
+
+def key_of(text: str) -> tuple[int | None, bool]:
+    """(id, whether the text names none); (None, False) for a blank."""
+    if not text:
+        return None, False
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    return (number, False) if 0 < number <= LARGEST_KEY else (None, True)
 
 
 def split_question(question: str) -> tuple[str, dict[str, str]]:
@@ -117,6 +147,10 @@ def matching(rows: ErrorQuerySet, wanted: ErrorFilter) -> ErrorQuerySet:
     rows = rows.filter(_conditions(wanted)).occurred_between(wanted.span.since, wanted.span.until)
     if wanted.cause is not None:
         rows = rows.filter(cause__in=merged_with(wanted.account, wanted.cause))
+    if wanted.tag is not None:
+        rows = rows.filter(pk__in=ErrorTag.objects.of(wanted.account).filter(tag=wanted.tag).values("error_id"))
+    if wanted.text("assignee"):
+        rows = rows.assigned_to(wanted.assignee)
     hashed = key_hash(wanted.key)
     if hashed is not None:
         rows = rows.with_key(hashed)

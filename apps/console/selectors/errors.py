@@ -1,6 +1,6 @@
 """Lists of errors, a page at a time, never counted beyond a bound; the choices of their filters; one error in full."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from django.db.models.functions import Left
 from apps.console.access import Reach
 from apps.console.json_view import CodeView, code_view, value_view
 from apps.console.selectors.error_filters import ErrorFilter, matching
+from apps.console.selectors.notes import tags_of
 from apps.core.pagination import Cursor, keyset_page
 from apps.errors.models import Cause, Error, RetryData, RetryItem, StepState
 from apps.errors.querysets import ErrorQuerySet
@@ -25,6 +26,7 @@ MOST_HISTORY = 20
 STATES = ("open", "resolved", "retrying", "all")
 RESOLVED_ORDER = ("-resolved_at", "-id")
 NEWEST_FIRST = ("-id",)
+SHOWN_WITH = ("cause", "step", "flow", "resolved_by__user", "assignee__user")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class ErrorPage:
     older: str
     matches: int | None = None
     is_more: bool = False
+
+    @cached_property
+    def tags(self) -> Mapping[int, list[str]]:
+        """Names of tags by error; one query where any of the rows was tagged or commented on."""
+        return tags_of(self.rows)
 
 
 def errors_in(reach: Reach, state: str) -> ErrorQuerySet:
@@ -63,9 +70,7 @@ def error_page(rows: ErrorQuerySet, wanted: ErrorFilter, state: str, *, cursor: 
     found = matching(rows, wanted)
     order = order_of(state)
     shown = found.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
-    page = keyset_page(
-        shown.select_related("cause", "step", "flow", "resolved_by__user"), cursor=cursor, size=PAGE_SIZE, order=order
-    )
+    page = keyset_page(shown.select_related(*SHOWN_WITH), cursor=cursor, size=PAGE_SIZE, order=order)
     if not is_counted:
         return ErrorPage(page.rows, page.previous_cursor, page.next_cursor)
     matches = found.order_by()[: MOST_COUNTED + 1].count()

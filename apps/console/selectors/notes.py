@@ -1,13 +1,80 @@
-"""Tags and comments of one error, and who it may be assigned to."""
+"""Tags and comments of errors, and who they may be assigned to."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from django.db.models import Count, Q
+
 from apps.accounts.models import Member
+from apps.console.access import Reach
 from apps.errors.models import Comment, Error, ErrorTag, Tag
+from apps.errors.querysets import OPEN
+from apps.errors.states import ErrorState
 
 MOST_COMMENTS = 200
+
+
+@dataclass(frozen=True)
+class Notable:
+    """What may be noted on the errors of an account: its tags, and who is there to be assigned. A query each, once."""
+
+    account: int
+
+    @cached_property
+    def tags(self) -> Sequence[Tag]:
+        return list(Tag.objects.of(self.account).order_by("name"))
+
+    @cached_property
+    def members(self) -> Sequence[Member]:
+        """The active members of the account, by name."""
+        rows = Member.objects.of(self.account).filter(disabled_at__isnull=True)
+        return list(rows.select_related("user").order_by("user__first_name", "user__username"))
+
+
+def tags_of(errors: Sequence[Error]) -> dict[int, list[str]]:
+    """Error id -> names of its tags. No query where nothing was noted, else one."""
+    noted = [error.pk for error in errors if error.has_notes]
+    found: dict[int, list[str]] = defaultdict(list)
+    if noted:
+        rows = ErrorTag.objects.of(errors[0].account_id).filter(error_id__in=noted).order_by("tag__name")
+        for error, name in rows.values_list("error_id", "tag__name"):
+            found[error].append(name)
+    return found
+
+
+@dataclass(frozen=True)
+class TagRow:
+    """A tag, and the errors within reach that have it: open ones, and in every state."""
+
+    tag: Tag
+    open_errors: int
+    errors: int
+
+
+def tag_rows(reach: Reach) -> list[TagRow]:
+    """All tags by name; two queries."""
+    rows = ErrorTag.objects.of(reach.account_id).filter(**reach.where("error__flow__integration")).order_by()
+    is_open = Q(error__state=ErrorState.OPEN, error__retry_run__isnull=True)
+    counted = rows.values_list("tag_id").annotate(opened=Count("pk", filter=is_open), number=Count("pk"))
+    counts = {tag: (opened, number) for tag, opened, number in counted}
+    tags = Tag.objects.of(reach.account_id).order_by("name")
+    return [TagRow(tag, *counts.get(tag.pk, (0, 0))) for tag in tags]
+
+
+def error_count(tag: Tag) -> int:
+    """How many errors have a tag, in both environments and all integrations."""
+    return ErrorTag.objects.of(tag.account_id).filter(tag=tag).count()
+
+
+def tag_counts(reach: Reach, causes: Sequence[int]) -> list[tuple[Tag, int]]:
+    """(tag, open errors of these root causes that have it), most first; two queries."""
+    errors = Error.objects.of(reach.account_id).filter(OPEN, cause__in=causes, has_notes=True)
+    rows = ErrorTag.objects.of(reach.account_id).filter(error_id__in=errors.values("pk")).order_by()
+    counts = dict(rows.values_list("tag_id").annotate(number=Count("pk")))
+    tags = Tag.objects.of(reach.account_id).in_bulk(list(counts)) if counts else {}
+    return sorted(((tag, counts[key]) for key, tag in tags.items()), key=lambda pair: (-pair[1], pair[0].name))
 
 
 @dataclass(frozen=True)
@@ -24,8 +91,11 @@ class Notes:
             if self.error.has_notes
             else ()
         )
-        rows = Tag.objects.of(self.error.account_id).order_by("name")
-        return [(tag, tag.pk in on_it) for tag in rows]
+        return [(tag, tag.pk in on_it) for tag in self.notable.tags]
+
+    @cached_property
+    def notable(self) -> Notable:
+        return Notable(self.error.account_id)
 
     @property
     def tags(self) -> Sequence[Tag]:
@@ -41,8 +111,3 @@ class Notes:
             return []
         rows = Comment.objects.of(self.error.account_id).filter(error=self.error)
         return list(rows.select_related("member__user").order_by("id")[:MOST_COMMENTS])
-
-    @cached_property
-    def assignees(self) -> Sequence[Member]:
-        rows = Member.objects.of(self.error.account_id).filter(disabled_at__isnull=True)
-        return list(rows.select_related("user").order_by("user__first_name", "user__username"))

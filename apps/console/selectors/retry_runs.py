@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef
 
+from apps.console.selectors.error_filters import ErrorFilter, matching
 from apps.core.pagination import keyset_page
-from apps.errors.models import RetryItem
+from apps.errors.models import Error, RetryItem
 from apps.errors.states import ItemState, Reason
 from apps.flows.models import Flow, Step
 from apps.runs.models import Run
@@ -62,18 +63,22 @@ class RetryPage:
     older: str
 
 
-def retry_runs(flow: Flow, step: Step | None = None) -> RunQuerySet:
-    """The flow's retries and automatic attempts; with a step those that have errors of it."""
+def retry_runs(flow: Flow, step: Step | None = None, wanted: ErrorFilter | None = None) -> RunQuerySet:
+    """The flow's retries and automatic attempts; with a step or a filter those that have errors of it."""
     rows = Run.objects.of(flow.account_id).for_flow(flow).retries()
-    if step is None:
+    items = RetryItem.objects.of(flow.account_id).filter(run=OuterRef("pk"))
+    if step is not None:
+        items = items.filter(error__step=step)
+    if wanted is not None and wanted.is_on:
+        items = items.filter(error__in=matching(Error.objects.of(flow.account_id).for_flow(flow), wanted).values("pk"))
+    elif step is None:
         return rows
-    items = RetryItem.objects.of(flow.account_id).filter(run=OuterRef("pk"), error__step=step)
     return rows.filter(Exists(items))
 
 
-def retry_page(flow: Flow, step: Step | None, *, cursor: str) -> RetryPage:
+def retry_page(flow: Flow, step: Step | None, wanted: ErrorFilter, *, cursor: str) -> RetryPage:
     """Newest first; two queries. Raises BadCursorError for a cursor of another list."""
-    found = retry_runs(flow, step).select_related("started_by__user", "canceled_by__user", "start_step")
+    found = retry_runs(flow, step, wanted).select_related("started_by__user", "canceled_by__user", "start_step")
     page = keyset_page(found, cursor=cursor, size=RETRIES_A_PAGE)
     return RetryPage(with_results(page.rows), page.previous_cursor, page.next_cursor)
 

@@ -1,14 +1,21 @@
-"""The notes of an error, wherever it is shown."""
+"""The notes of errors, wherever they are shown."""
 
 from django import template
 from django.template import Context
 
 from apps.accounts.permissions import Act
 from apps.console.access import may_do
+from apps.console.selectors.errors import ErrorPage
 from apps.console.selectors.notes import Notes
 from apps.errors.models import Error
 
 register = template.Library()
+
+
+@register.filter
+def tags_on(page: ErrorPage, error: Error) -> list[str]:
+    """The names of the tags of a row."""
+    return page.tags.get(error.pk, [])
 
 
 @register.simple_tag(takes_context=True)

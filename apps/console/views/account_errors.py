@@ -17,10 +17,10 @@ from apps.console.selectors.errors import choices_of, errors_in, open_steps
 from apps.console.views.causes import cause_list, shows_causes
 from apps.console.views.error_lists import STATES, list_context
 from apps.console.views.flows import flow_crumbs
+from apps.console.views.note_filters import NAMELESS
 from apps.errors.models import StepState
 
 MOST_CHIPS = 12
-NAMELESS = "this one"  # of a place without open errors, whose name was not read
 
 
 @member_page

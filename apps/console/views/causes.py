@@ -7,21 +7,23 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from apps.accounts.models import Member
 from apps.accounts.permissions import Act
-from apps.console.access import account_of, get_cause, get_causes, may_do, member_of, member_page, reach_of
+from apps.console.access import get_cause, get_causes, may_do, member_of, member_page, reach_of
 from apps.console.context import Crumb
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
 from apps.console.live import live_address
+from apps.console.saved_views import view_menu
 from apps.console.selectors.cause_detail import CauseDetail, merge_candidates
 from apps.console.selectors.causes import (
-    ASSIGNED,
     CLASSES,
     TABS,
     CauseFilter,
     cause_page,
     tab_counts,
 )
+from apps.console.selectors.error_filters import assignee_of, key_of
+from apps.console.selectors.notes import Notable, tag_counts
+from apps.console.views.note_filters import note_filters
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 from apps.errors.models import Cause
@@ -59,6 +61,7 @@ def cause_list(request: HttpRequest) -> HttpResponse:
         "counts": counts,
         "tabs": [(tab, word, counts[tab], tab_url(request, tab)) for tab, word in TABS.items()],
         "filters": filters_of(request),
+        "views": view_menu(request, view="causes"),
         "hidden_fields": hidden_fields(request, "q"),
         "path": f"{request.path}?view=causes",
         "list_url": f"{request.path}?view=list",
@@ -72,15 +75,20 @@ def cause_list(request: HttpRequest) -> HttpResponse:
 
 def filter_of(request: HttpRequest) -> CauseFilter:
     """What the address names; what it does not know is left out."""
-    tab, assigned = request.GET.get("tab", "open"), request.GET.get("assigned", "")
+    tab, assigned = request.GET.get("tab", "open"), request.GET.get("assignee", "")
     classification = request.GET.get("class", "")
+    assignee, is_bad_assignee = assignee_of(assigned, member_of(request))
+    tag, is_bad_tag = key_of(request.GET.get("tag", ""))
     return CauseFilter(
         tab=tab if tab in TABS else "open",
         words=request.GET.get("q", "").strip().replace("\x00", "")[:LONGEST_QUESTION],
         integration=request.GET.get("integration", "").replace("\x00", ""),
         classification=classification if classification in dict(CLASSES) else "",
-        assigned=assigned if assigned in ASSIGNED else "",
-        member=member_of(request).pk,
+        assigned=assigned,
+        assignee=assignee,
+        tag=tag,
+        account=member_of(request).account_id,
+        is_impossible=is_bad_assignee or is_bad_tag,
     )
 
 
@@ -96,7 +104,7 @@ def filters_of(request: HttpRequest) -> list[Filter]:
     return [
         choice_filter(request, "integration", "Integration", [("", "all"), *slugs]),
         choice_filter(request, "class", "Class", [("", "any"), *CLASSES]),
-        choice_filter(request, "assigned", "Assigned", list(ASSIGNED.items())),
+        *note_filters(request, Notable(reach.account_id)),
     ]
 
 
@@ -114,7 +122,9 @@ def cause_view(request: HttpRequest, cause_id: int) -> HttpResponse:
         "classes": CLASSES,
         "snoozes": SNOOZES,
         "snooze_counts": SNOOZE_COUNTS,
-        "assignees": assignees(request),
+        "notable": Notable(cause.account_id),
+        "me": member_of(request),
+        "tags": tag_counts(detail.reach, detail.ids),
         "may_act": may_do(request, Act.RESOLVE_ERRORS, cause.flow.integration_id),
         "edit_url": edit_url(detail),
         "now": now,
@@ -148,12 +158,6 @@ def cause_context(request: HttpRequest, cause: Cause, *more: Crumb) -> dict[str,
             *more,
         ],
     }
-
-
-def assignees(request: HttpRequest) -> list[Member]:
-    """Who errors may be assigned to: the active members of the account."""
-    rows = Member.objects.of(account_of(request)).filter(disabled_at__isnull=True)
-    return list(rows.select_related("user").order_by("user__first_name", "user__username"))
 
 
 @member_page

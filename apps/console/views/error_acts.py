@@ -103,7 +103,12 @@ def asks_first(request: HttpRequest, kind: Kind, chosen: Selection, errors: Erro
         return True
     if request.POST.get("confirmed"):
         return False
-    return retries_resolved(kind, chosen) or errors.order_by()[: ASKS_ABOVE + 1].count() > ASKS_ABOVE
+    return retries_resolved(kind, chosen) or is_large(errors)
+
+
+def is_large(errors: ErrorQuerySet) -> bool:
+    """Whether an act on so many asks first."""
+    return errors.order_by()[: ASKS_ABOVE + 1].count() > ASKS_ABOVE
 
 
 def retries_resolved(kind: Kind, chosen: Selection) -> bool:

@@ -6,12 +6,16 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from apps.console.access import account_of
+from apps.accounts.permissions import Act
+from apps.console.access import may_do_somewhere, member_of
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
+from apps.console.saved_views import view_menu
 from apps.console.selection import Selection, list_query, top_of
 from apps.console.selectors.error_filters import CLASSES, REASONS, ErrorFilter, filter_of
 from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, ErrorPage, cursor_at, error_page
+from apps.console.selectors.notes import Notable
 from apps.console.spans import span_filter, span_of
+from apps.console.views.note_filters import note_filters
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 from apps.errors.models import Error
@@ -36,7 +40,7 @@ def list_context(
     the flow and the step that the list is of, where its address does not say it as a filter.
     """
     zone, now = reader_of(request)
-    wanted = filter_of(account_of(request).pk, request.GET, span_of(request, zone, now))
+    wanted = filter_of(member_of(request), request.GET, span_of(request, zone, now))
     page, damaged, top = None, "", ""
     try:
         is_counted = wanted.is_on or (state != "open" and error is None)
@@ -49,7 +53,12 @@ def list_context(
     except BadCursorError as problem:
         damaged = str(problem)
     query = list_query(request, state, wanted.span, **(place or {}))
+    notable = Notable(wanted.account)
     return {
+        "notable": notable,
+        "me": member_of(request),
+        "may_edit": may_do_somewhere(request, Act.EDIT_RETRY_DATA),
+        "views": view_menu(request, state=state, **(place or {})),
         "selection": Selection(query=query, upto=top),
         "all_number": number_text(page),
         "has_edit_links": error is None and state in ("open", "all"),
@@ -62,7 +71,10 @@ def list_context(
         "wanted": wanted,
         "most_counted": MOST_COUNTED,
         "span": span_filter(request, "Occurred", wanted.span),
-        "filters": filters_of(request, wanted, choices, state, is_narrow=error is not None),
+        "filters": [
+            *filters_of(request, wanted, choices, state, is_narrow=error is not None),
+            *note_filters(request, notable, is_narrow=error is not None),
+        ],
         "hidden_fields": hidden_fields(request, "q"),
         "path": path,
         "query": f"?{request.GET.urlencode()}" if request.GET else "",

@@ -6,16 +6,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.accounts.permissions import Act
-from apps.console.access import may_do, member_page
+from apps.console.access import may_do, member_of, member_page
 from apps.console.context import Crumb
 from apps.console.filters import address_with
 from apps.console.live import live_address
 from apps.console.loaded import head_of, step_of
 from apps.console.retry_topics import retries_topic
+from apps.console.saved_views import view_menu
+from apps.console.selectors.error_filters import filter_of
+from apps.console.selectors.notes import Notable
 from apps.console.selectors.retry_runs import RetryPage, retry_page
+from apps.console.spans import span_of
 from apps.console.views.errors import step_frame
 from apps.console.views.flows import flow_crumbs
-from apps.console.views.reading import cursor_of
+from apps.console.views.note_filters import note_filters
+from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 from apps.flows.models import Flow, Step
 
@@ -46,13 +51,19 @@ def flow_retries(request: HttpRequest, flow_id: int) -> HttpResponse:
 def retries_context(request: HttpRequest, flow: Flow, step: Step | None) -> dict[str, Any]:
     """A page of retries; a damaged cursor shows none and says so."""
     page, damaged = RetryPage([], "", ""), ""
+    zone, now = reader_of(request)
+    wanted = filter_of(member_of(request), request.GET, span_of(request, zone, now))
+    place = {"flow": flow.pk, "step": step.pk} if step else {"flow": flow.pk}
     try:
-        page = retry_page(flow, step, cursor=cursor_of(request))
+        page = retry_page(flow, step, wanted, cursor=cursor_of(request))
     except BadCursorError as problem:
         damaged = str(problem)
     is_at_work = any(not row.run.is_ended for row in page.rows)
     return {
         "state": "retries",
+        "filters": note_filters(request, Notable(flow.account_id)),
+        "is_narrowed": wanted.is_on,
+        "views": view_menu(request, state="retries", **place),
         "rows": page.rows,
         "damaged": damaged,
         "may_cancel": may_do(request, Act.CANCEL_RUN, flow.integration_id),

@@ -107,10 +107,12 @@ def retry_plan(*, account: Account, errors: ErrorQuerySet, includes_resolved: bo
 
 
 def act_plan(kind: str, *, account: Account, errors: ErrorQuerySet, includes_resolved: bool = False) -> ActPlan:
-    """What a retry, resolve, mark as sent or reopen of these errors would do."""
+    """What an act on these errors would do."""
     if kind == BulkKind.RETRY:
         return retry_plan(account=account, errors=errors, includes_resolved=includes_resolved)
-    settled = {BulkKind.RESOLVE: RESOLVE_CONDITIONS, BulkKind.SENT: SENT_CONDITIONS}
+    settled = {
+        BulkKind.RESOLVE: RESOLVE_CONDITIONS, BulkKind.SENT: SENT_CONDITIONS, BulkKind.ASSIGN: (), BulkKind.TAG: (),
+    }  # fmt: skip
     return _plan(errors, settled[BulkKind(kind)] if kind in settled else reopen_conditions())
 
 
