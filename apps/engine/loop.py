@@ -51,7 +51,7 @@ class Journal(Protocol):
         """The first stored page that is not through, claimed; None if there is none. Raises Paused if it must wait."""
 
     def store(self, fetched: Fetched, *, claim: bool) -> Page:
-        """Make a page durable before it is delivered."""
+        """Make a page durable before it is delivered. Raises Paused if it was stored and must wait."""
 
     def commit(self, page: Page, result: PageResult) -> bool:
         """The page commit. True: go on with the next page."""
@@ -100,6 +100,7 @@ def next_page(reader: Reader, journal: Journal) -> Page | None:
         if fetched is None:
             journal.finish()
             return None
+        return journal.store(fetched, claim=True)
     except Paused:
         return None
     except Outage as outage:
@@ -108,7 +109,6 @@ def next_page(reader: Reader, journal: Journal) -> Page | None:
     except ConnectorError as error:
         journal.fail_export(error)
         return None
-    return journal.store(fetched, claim=True)
 
 
 def spool(reader: Reader, journal: Journal) -> bool:

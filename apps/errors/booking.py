@@ -5,20 +5,21 @@ One look-up of watched keys, then set-based writes, whatever the size of the pag
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from apps.core.bulk import reserve_ids, set_rows, shift_rows
 from apps.engine.ports import Failure
 from apps.engine.records import Item
 from apps.engine.result import FailedRecord, PageResult
-from apps.errors.auto_resolve import judge, match_new, watched_errors
+from apps.errors.auto_resolve import collisions, judge, judge_new, match_new, watched_errors
 from apps.errors.cause_writing import write_causes
 from apps.errors.facts import Book, Booked, NewError, new_error, next_generation
 from apps.errors.handover import inherit_notes, move_notes
 from apps.errors.models import Cause, Error, RetryData, StepState
 from apps.errors.querysets import ErrorQuerySet
 from apps.errors.retried import Retried, ended_retries, leave_old_causes, write_retried
-from apps.errors.schedule import next_attempt
+from apps.errors.schedule import in_slots, next_attempt
 from apps.errors.services.counting import count_resolved, lock_flow_states, lock_states, shift_open, shift_step_runs
 from apps.errors.states import ErrorState, ErrorUnit, Reason
 from apps.errors.writing import write_new, write_resolved, write_states
@@ -55,12 +56,13 @@ def _book(
 ) -> Booked:
     states = _with_states(book, new, states)
     watched = watched_errors(book, result) if any(state.watched_keys for state in states) else []
-    if watched and book.is_auto_resolving:
+    if watched:
         judge(book, result, watched)
+    judge_new(book, result, new)
     for error, number in zip(new, reserve_ids(Error, len(new)), strict=True):
         error.id = number
     match_new(book, new, [old for old in watched if old.id not in {r.id for r in retried if r.is_resolved}])
-    booked = Booked(rows=len(new), ids=[error.id for error in new])
+    booked = Booked(rows=len(new), ids=[error.id for error in new], collisions=collisions(book, new, watched))
     write_resolved(book, watched, booked)
     _write_retries(book, retried, new, booked)
     moves = inherit_notes(watched, retried, new)
@@ -91,16 +93,20 @@ def _write_retries(book: Book, retried: list[Retried], new: list[NewError], book
     """Resolve, or open again, the errors that this page retried; the new errors they ended in are linked."""
     if not retried:
         return
-    followers = {error.entry.item.error: error.id for error in new}
+    followers = {error.entry.item.error: error for error in new}
     for old in retried:
-        old.new_error = followers.get(old.id)
+        if old.id in followers:
+            old.new_error = followers[old.id].id
+            followers[old.id].tries += old.tries
         booked.open_errors[old.run, old.step] += not old.is_resolved
         if old.is_newly_resolved:
             booked.retried += 1
             booked.user_resolved[old.run, old.step] += old.reason == Reason.RETRIED
-            booked.auto_resolved[old.run, old.step] += old.reason == Reason.SUCCEEDED
+            booked.auto_resolved[old.run, old.step] += old.reason in Reason.automatic()
     write_retried(retried, now=book.now, run=book.run, member=book.member)
-    _write_again(book, [old for old in retried if old.is_again])
+    again = [old for old in retried if old.is_again]
+    booked.again = len(again)
+    _write_again(book, again)
     skipped = Counter(old.cause for old in retried if not old.is_resolved and not old.is_again)
     shift_rows(Cause, ["open_errors"], list(skipped.items()))
 
@@ -117,16 +123,22 @@ def _write_again(book: Book, again: list[Retried]) -> None:
         error.id = old.id
         errors.append(error)
     causes = write_causes(book, errors, Counter())
-    rows = []
-    for old, error in zip(again, errors, strict=True):
-        due = next_attempt(
-            error.classification, old.occurred_at, old.attempts + 1, now=book.now,
-            retry_after_s=error.entry.failure.retry_after_s,
-        )  # fmt: skip
-        due = due if book.is_auto_resolving else None
-        rows.append((old.id, error.message, causes[old.step, error.fingerprint], old.attempts + 1, due))
+    planned = [(old.step, old.attempts + 1, _next(book, old, error)) for old, error in zip(again, errors, strict=True)]
+    rows = [
+        (old.id, error.message, causes[old.step, error.fingerprint], old.attempts + 1, due)
+        for old, error, due in zip(again, errors, in_slots(planned, flow=book.flow), strict=True)
+    ]
     set_rows(Error, ["message", "cause", "attempts", "next_attempt_at"], rows)
     set_rows(RetryData, ["generation"], [(error.id, next_generation(error.entry)) for error in errors])
+
+
+def _next(book: Book, old: Retried, error: NewError) -> datetime | None:
+    if not book.is_auto_resolving:
+        return None
+    retry_after_s = error.entry.failure.retry_after_s
+    return next_attempt(
+        error.classification, old.occurred_at, old.attempts + 1, now=book.now, retry_after_s=retry_after_s
+    )
 
 
 def resolve_windows(book: Book, *, has_own_window: bool) -> None:
@@ -163,7 +175,7 @@ def _resolve_windows(book: Book, ids: list[int], reason: str, by: int | None = N
     set_rows(Error, ["state", "reason", "resolved_at", "resolved_run", "resolved_error"], rows)
     shift_open(errors, -1)
     shift_step_runs(errors, "auto_resolved", +1)
-    count_resolved(errors, book.now)
+    count_resolved(errors, book.now, is_automatic=True)
 
 
 def _is_attempt(book: Book, error: Error) -> bool:

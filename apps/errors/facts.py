@@ -52,14 +52,19 @@ class Booked:
     auto_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)
     user_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)
     retried: int = 0
+    again: int = 0
     closed_causes: Counter[int] = field(default_factory=Counter)
+    collisions: Counter[tuple[int, int]] = field(default_factory=Counter)
     by_step: Counter[int] = field(default_factory=Counter)
     units_by_step: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
 class Watched:
-    """A stored error that a pass of its key may resolve or mark as passed."""
+    """A stored error that a pass of its key may resolve or mark as passed.
+
+    `reason` of one that a retry has is what it is resolved with if the retry gives it back unsent.
+    """
 
     id: int
     step: int
@@ -71,14 +76,20 @@ class Watched:
     is_in_doubt: bool
     key_hash: int
     payload_hash: int | None
-    pass_order: int
+    order: int
     collision_no: int
+    collides: bool = False
     reason: str = ""
     resolved_error: int | None = None
     passed: str = ""
     passed_order: int | None = None
     has_notes: bool = False
     assignee: int | None = None
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether this page resolves it; what a retry has stays with the retry."""
+        return bool(self.reason) and not self.is_retrying
 
 
 @dataclass(slots=True)
@@ -99,6 +110,8 @@ class NewError:
     pattern: str
     window: Mapping[str, Any] | None = None
     collision_no: int = 0
+    collides: bool = False
+    tries: int = 1
     reason: str = ""
     resolved_error: int | None = None
     has_notes: bool = False
@@ -124,13 +137,19 @@ def new_error(book: Book, entry: FailedRecord, *, unit: str = ErrorUnit.RECORD) 
         classification=class_of(failure),
         message=message,
         key=short(storable(key)[0], SHOWN_KEY_LENGTH),
-        key_hash=key_hash(key),
+        key_hash=failed_key_hash(entry) if has_key else None,
         payload_hash=entry.item.payload_hash if has_key else None,
         order=book.order_of(entry.item),
         fingerprint=fingerprint(failure.source, code, pattern),
         pattern=pattern,
+        tries=1 + entry.item.attempt,
         reason=Reason.HANDLED if entry.is_handled else "",
     )
+
+
+def failed_key_hash(entry: FailedRecord) -> int | None:
+    """The hash that a failed record is matched on; of the key of a retried one only the shown part is at hand."""
+    return key_hash(entry.key) if entry.key and entry.key != entry.item.key else entry.item.key_hash
 
 
 def next_generation(entry: FailedRecord) -> int:

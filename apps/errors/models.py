@@ -204,6 +204,18 @@ class Error(HotScoped):
         return f"e-{self.pk}"
 
     @property
+    def tries(self) -> int:
+        """How often its record was tried so far: in its run, by earlier retries, and by itself since."""
+        return int(self.effects.get("tries", 1)) + self.attempts
+
+    @property
+    def verdict(self) -> str:
+        """What a run says about an error that a retry has: the reason for which it is resolved if the retry ends
+        without having sent it; "" if nothing was said. It is kept in `resolved_run` while the error is open."""
+        is_given = self.state == ErrorState.OPEN and self.resolved_run_id is not None
+        return Reason.of_pass(self.passed_outcome) if is_given else ""
+
+    @property
     def shown_state(self) -> str:
         """The state that people see; a key of `ERROR_LOOKS`."""
         if self.retry_run_id is not None:

@@ -39,6 +39,9 @@ class Retried:
     new_error: int | None = None
     has_notes: bool = False
     assignee: int | None = None
+    tries: int = 1
+    verdict: str = ""
+    heir: int | None = None
 
     @property
     def is_skipped(self) -> bool:
@@ -88,6 +91,9 @@ def ended_retries(account: int, run: int, steps: Sequence[int], result: PageResu
             entry=entries.get(row.pk),
             has_notes=row.has_notes,
             assignee=row.assignee_id,
+            tries=row.tries,
+            verdict=row.verdict,
+            heir=row.resolved_error_id if row.verdict else None,
         )
         _judge(retried, steps, result, is_auto=is_auto)
         found.append(retried)
@@ -101,11 +107,12 @@ def _ended_items(result: PageResult) -> dict[int, Item]:
 
 def _judge(retried: Retried, steps: Sequence[int], result: PageResult, *, is_auto: bool) -> None:
     if retried.is_skipped:
-        retried.reason = Reason.SUCCEEDED if retried.passed == Passed.SUCCESS else ""
+        retried.reason = Reason.SUCCEEDED if retried.passed == Passed.SUCCESS else retried.verdict
     elif retried.entry is None or _went_through_own_step(retried, steps, result):
         retried.reason = Reason.RETRIED
     elif is_auto and retried.was_open and steps[retried.entry.node] == retried.step and not retried.is_unknown:
-        retried.is_again = True
+        retried.reason = retried.verdict
+        retried.is_again = not retried.verdict
     else:
         retried.reason = Reason.RETRY_FAILED
 
@@ -122,7 +129,7 @@ def write_retried(retried: list[Retried], *, now: datetime, run: int, member: in
     set_rows(
         Error,
         ["state", "reason", "resolved_at", "resolved_by", "resolved_run", "resolved_error", "retry_run"],
-        [(r.id, ErrorState.RESOLVED, r.reason, now, member, run, r.new_error, None) for r in resolved],
+        [(r.id, ErrorState.RESOLVED, r.reason, now, member, run, r.new_error or r.heir, None) for r in resolved],
     )
     set_rows(Error, ["retry_run"], [(r.id, None) for r in retried if not r.is_newly_resolved])
     set_rows(

@@ -31,6 +31,11 @@ class Reason(models.TextChoices):
     RULE = "rule", "Resolved by a rule"
 
     @classmethod
+    def of_pass(cls, outcome: str) -> str:
+        """Why an error is resolved, by how a newer pass of its key ended."""
+        return {"success": cls.SUCCEEDED.value, "ignored": cls.IGNORED.value, "error": cls.SUPERSEDED.value}[outcome]
+
+    @classmethod
     def automatic(cls) -> frozenset[str]:
         """The reasons that count as auto-resolved."""
         return frozenset({cls.SUPERSEDED.value, cls.SUCCEEDED.value, cls.IGNORED.value})

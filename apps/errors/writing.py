@@ -11,23 +11,29 @@ from apps.errors.cause_writing import write_causes
 from apps.errors.facts import Book, Booked, NewError, Watched, next_generation
 from apps.errors.models import Cause, Error, RetryData, StepState
 from apps.errors.retried import Retried
-from apps.errors.schedule import next_attempt
+from apps.errors.schedule import in_slots, next_attempt
 from apps.errors.search import searched_text, write_texts
 from apps.errors.states import ErrorState, ErrorUnit, Passed, Reason
 from apps.runs.models import Capture
 
 
 def write_resolved(book: Book, watched: list[Watched], booked: Booked) -> None:
-    resolved = [old for old in watched if old.reason]
+    for old in watched:
+        if old.reason and not old.passed:
+            old.passed, old.passed_order = Passed.ERROR, old.order
+    resolved = [old for old in watched if old.is_resolved]
     for old in resolved:
-        if not old.passed:
-            old.passed, old.passed_order = Passed.ERROR, old.pass_order
         booked.auto_resolved[old.run, old.step] += 1
         booked.open_errors[old.run, old.step] -= 1
     set_rows(
         Error,
         ["state", "reason", "resolved_at", "resolved_run", "resolved_error", "next_attempt_at"],
         [(o.id, ErrorState.RESOLVED, o.reason, book.now, book.run, o.resolved_error, None) for o in resolved],
+    )
+    set_rows(  # what a retry has is resolved when the retry gives it back: see `Retried.verdict`
+        Error,
+        ["resolved_run", "resolved_error"],
+        [(o.id, book.run, o.resolved_error) for o in watched if o.reason and o.is_retrying],
     )
     set_rows(
         Error,
@@ -44,7 +50,8 @@ def write_new(book: Book, new: list[NewError], booked: Booked) -> None:
         return
     causes = write_causes(book, new, booked.closed_causes)
     captures = _write_captures(book, new)
-    insert_rows(Error, ERROR_FIELDS, [_error_row(book, e, causes, captures) for e in new])
+    due = _first_attempts(book, new)
+    insert_rows(Error, ERROR_FIELDS, [_error_row(book, e, causes, captures, due) for e in new])
     insert_rows(RetryData, RETRY_FIELDS, [_retry_row(book, e) for e in new])
     write_texts(book.account, [(e.id, searched_text(e.message, e.key)) for e in new])
     for error in new:
@@ -52,7 +59,7 @@ def write_new(book: Book, new: list[NewError], booked: Booked) -> None:
         booked.by_step[step] += error.unit == ErrorUnit.RECORD
         booked.units_by_step[step] += error.unit != ErrorUnit.RECORD
         booked.open_errors[book.run, step] += error.is_open
-        booked.auto_resolved[book.run, step] += error.reason == Reason.SUPERSEDED
+        booked.auto_resolved[book.run, step] += error.reason in Reason.automatic()
 
 
 def _write_captures(book: Book, new: list[NewError]) -> dict[int, int]:
@@ -87,7 +94,11 @@ CAPTURE_FIELDS = ["id", "account", "run", "step", "sent_at", "ms", "method", "st
 
 
 def _error_row(
-    book: Book, e: NewError, causes: dict[tuple[int, str], int], captures: dict[int, int]
+    book: Book,
+    e: NewError,
+    causes: dict[tuple[int, str], int],
+    captures: dict[int, int],
+    due: dict[int, datetime | None],
 ) -> tuple[Any, ...]:
     step, item = book.steps[e.node], e.entry.item
     return (
@@ -95,10 +106,16 @@ def _error_row(
         ErrorState.OPEN if e.is_open else ErrorState.RESOLVED, e.entry.failure.unknown, item.error is not None,
         item.error, book.paths[e.node], e.key, e.key_hash, e.payload_hash, e.collision_no,
         item.ordinal if e.unit == ErrorUnit.RECORD else None, e.order,
-        e.message, _effects(e), captures.get(e.id), book.now, item.attempt, _first_attempt(book, e),
+        e.message, _effects(e), captures.get(e.id), book.now, 0, due.get(e.id),
         None if e.is_open else book.now, e.reason,
         None if e.is_open else book.run, e.resolved_error, "", e.assignee, e.has_notes, False,
     )  # fmt: skip
+
+
+def _first_attempts(book: Book, new: list[NewError]) -> dict[int, datetime | None]:
+    """Error id -> when Flowmend tries by itself, None where it does not."""
+    planned = [(book.steps[error.node], 0, _first_attempt(book, error)) for error in new]
+    return dict(zip([error.id for error in new], in_slots(planned, flow=book.flow), strict=True))
 
 
 def _first_attempt(book: Book, error: NewError) -> datetime | None:
@@ -110,10 +127,14 @@ def _first_attempt(book: Book, error: NewError) -> datetime | None:
 
 
 def _effects(error: NewError) -> dict[str, Any]:
-    """What else is to be said about the failure: the field, the place in the source, the connector's own trace."""
+    """What else is to be said about the failure: the field, the place in the source, the connector's own trace.
+
+    `tries`: how often the record was tried until it ended in this error, where that was more than once.
+    """
     failure = error.entry.failure
     facts = {"field": failure.field, "place": error.entry.place, "trace": failure.trace}
-    return {name: storable(str(value))[0] for name, value in facts.items() if value}
+    tries: dict[str, Any] = {"tries": error.tries} if error.tries > 1 else {}
+    return tries | {name: storable(str(value))[0] for name, value in facts.items() if value}
 
 
 def _retry_row(book: Book, error: NewError) -> tuple[Any, ...]:
@@ -140,9 +161,9 @@ def write_states(book: Book, new: list[NewError], watched: list[Watched], retrie
         watching[step] += error.key_hash is not None
     by_retry = {r.id for r in retried if r.is_resolved}
     for old in watched:
-        opened[old.step] -= bool(old.reason)
-        doubts[old.step] -= bool(old.reason) and old.is_in_doubt
-        still_open = old.is_open and not old.reason and old.id not in by_retry
+        opened[old.step] -= old.is_resolved
+        doubts[old.step] -= old.is_resolved and old.is_in_doubt
+        still_open = old.is_open and not old.is_resolved and old.id not in by_retry
         watching[old.step] -= not still_open and (old.is_passed or bool(old.passed))
     known = {old.id for old in watched}
     for error_retried in retried:

@@ -24,7 +24,7 @@ MOST_LINES = 200
 
 STEP_SUMS = [
     "came_in", "success", "ignored", "errors", "rolled_back", "unit_errors", "busy_ms", "pages", "open_errors",
-    "auto_resolved", "user_resolved",
+    "auto_resolved", "user_resolved", "collisions",
 ]  # fmt: skip
 BUCKET_SUMS = ["success", "ignored", "errors", "rolled_back", "resolved", "auto_resolved", "busy_ms"]
 
@@ -60,7 +60,8 @@ def _count_steps(book: Book, result: PageResult, booked: Booked) -> None:
             rows[book.run, book.steps[node]] = _step_sums(tally)
     for name, units in booked.units_by_step.items():
         rows.setdefault((book.run, name), [0] * len(STEP_SUMS))[5] += units
-    for column, live in ((8, booked.open_errors), (9, booked.auto_resolved), (10, booked.user_resolved)):
+    counted = (booked.open_errors, booked.auto_resolved, booked.user_resolved, booked.collisions)
+    for column, live in enumerate(counted, 8):
         for key, change in live.items():
             if change:
                 rows.setdefault(key, [0] * len(STEP_SUMS))[column] += change
@@ -76,7 +77,7 @@ def _count_steps(book: Book, result: PageResult, booked: Booked) -> None:
 
 def _step_sums(tally: Tally) -> list[int]:
     done = (len(tally.succeeded), len(tally.ignored), len(tally.failed), len(tally.rolled_back))
-    return [tally.came_in, *done, 0, round(tally.busy_s * 1000), 1, 0, 0, 0]
+    return [tally.came_in, *done, 0, round(tally.busy_s * 1000), 1, 0, 0, 0, 0]
 
 
 def _count_buckets(book: Book, result: PageResult, booked: Booked) -> None:

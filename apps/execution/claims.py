@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from apps.core.clock import database_now
 from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
-from apps.runs.models import Page, Run
+from apps.runs.models import FlowState, Page, Run
 from apps.runs.reruns import leave_rest
 from apps.runs.services import count_started
 from apps.runs.statuses import PageState, RunKind, RunStatus
@@ -173,6 +173,8 @@ class Heartbeat:
             with transaction.atomic():
                 mine = Run.unscoped.filter(pk=self.claim.run_id, fence=self.claim.fence, status=RunStatus.RUNNING)
                 renewed = mine.update(lease_until=until)
+                turn = FlowState.unscoped.filter(flow__runs=self.claim.run_id, delivery_owner=f"r-{self.claim.run_id}")
+                turn.update(delivery_until=until)
                 Page.unscoped.filter(
                     run_id=self.claim.run_id, state=PageState.DELIVERING, lease_owner=self.claim.owner
                 ).update(lease_until=until)

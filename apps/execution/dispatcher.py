@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
 from apps.errors.models import BulkAct, Error
-from apps.errors.services import start_due_retries
+from apps.errors.services import cancel_attempts, start_due_retries
 from apps.errors.services.acts import PERFORM_ACT
 from apps.errors.states import ErrorState
 from apps.execution.claims import due, lease_is_free
@@ -37,6 +37,7 @@ MOST_AT_ONCE = 200
 
 def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
+    end_schedules()
     return (
         start_scheduled()
         + start_retries()
@@ -57,9 +58,18 @@ def hint_unfinished_acts() -> int:
     return len(acts)
 
 
+def end_schedules() -> int:
+    """Cancel the automatic attempts of flows whose auto-resolve was switched off. Returns how many."""
+    off = Error.unscoped.filter(next_attempt_at__isnull=False, flow__auto_resolve=False)
+    flows = Flow.unscoped.filter(pk__in=off.order_by().values("flow_id"))
+    return sum(cancel_attempts(flow) for flow in flows[:MOST_AT_ONCE])
+
+
 def start_retries() -> int:
     """Start the automatic attempts that are due, flow by flow; while a flow is disabled its clock stands still."""
-    due = Error.unscoped.filter(next_attempt_at__lte=database_now(), state=ErrorState.OPEN, flow__enabled=True)
+    due = Error.unscoped.filter(
+        next_attempt_at__lte=database_now(), state=ErrorState.OPEN, flow__enabled=True, flow__auto_resolve=True
+    )
     flows = Flow.unscoped.filter(pk__in=due.order_by().values("flow_id")).select_related("integration")
     return sum(start_due_retries(flow) for flow in flows[:MOST_AT_ONCE])
 

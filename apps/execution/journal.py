@@ -19,14 +19,16 @@ from apps.engine.plan import Node, Plan
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
 from apps.engine.records import Item, Page, pack, unpack
 from apps.engine.result import PageResult
-from apps.errors.booking import Book, book_page, book_unit, resolve_windows, supersede_windows
+from apps.errors.booking import Book, Booked, book_page, book_unit, resolve_windows, supersede_windows
 from apps.errors.models import RetryItem
-from apps.errors.services import end_unit_retry, release_waiting
+from apps.errors.services import POSTPONED, end_unit_retry, postpone_waiting, release_waiting
 from apps.errors.services.counting import lock_flow_states
 from apps.errors.states import ErrorUnit, ItemState
 from apps.execution.attempts import generations_of, is_as_exported, unique_id_of
 from apps.execution.books import checkpoint_json, count_page, log_lines, log_run, move_checkpoint, unbalanced
 from apps.execution.claims import Claim, claim_page
+from apps.execution.retry_reader import skip_passed
+from apps.execution.turns import pass_turn, take_turn
 from apps.execution.unsent import unsent, waiting_parts
 from apps.flows.models import Flow, Step
 from apps.flows.services import note_outage, note_success, offline_among
@@ -102,6 +104,8 @@ class RunJournal:
         )
         if stored is None:
             return None
+        if not take_turn(self.run, self.claim.fence):
+            raise Paused
         row = claim_page(stored, self.claim)
         if row is None:
             self._wait_for_page(stored)
@@ -114,6 +118,7 @@ class RunJournal:
         assert row.payload is not None
         items, malformed = unpack(bytes(row.payload))
         self._renew_keys(items)
+        self._skip_passed(items)
         self.rows[row.seq, row.part] = row
         return Page(row.seq, row.part, row.now_at, items, malformed, cut_from=cut_from(row))
 
@@ -123,6 +128,10 @@ class RunJournal:
             self._generations = generations_of(self.run)
         for item in items if self._generations else ():
             item.generation = max(item.generation, self._generations.get(item.ordinal, 0))
+
+    def _skip_passed(self, items: list[Item]) -> None:
+        if self.retries is Retries.RECORDS:
+            skip_passed(self.run, items)
 
     @repeated
     def _wait_for_page(self, row: PageRow) -> None:
@@ -169,6 +178,8 @@ class RunJournal:
         row.part = self._next_part(row)
 
     def store(self, fetched: Fetched, *, claim: bool) -> Page:
+        must_wait = claim and not take_turn(self.run, self.claim.fence)
+        claim = claim and not must_wait
         row = PageRow(
             account_id=self.run.account_id,
             run_id=self.run.pk,
@@ -193,7 +204,10 @@ class RunJournal:
         }
         self._store(row, position, unique_id_of(self.plan, run_facts(self.run), fetched) if row.seq == 0 else "")
         self.next_seq, self.next_ordinal = position["seq"], position["ordinal"]
+        if must_wait:
+            raise Paused
         if claim:
+            self._skip_passed(fetched.items)
             self.rows[row.seq, row.part] = row
         return Page(row.seq, 0, fetched.now, fetched.items, fetched.malformed)
 
@@ -261,7 +275,9 @@ class RunJournal:
         log_lines(book, self.plan, page, result)
         if is_through:
             self._move_checkpoint(row)
-        return self._go_on(run, book, result)
+        goes_on = self._go_on(run, book, result, booked)
+        pass_turn(run)
+        return goes_on
 
     @repeated
     def leave_page(self, reason: str) -> bool:
@@ -272,8 +288,9 @@ class RunJournal:
         row = next(iter(self.rows.values()), None)
         if row is None or row.deliveries > HOPELESS_DELIVERIES:
             return False
-        self._locked_run()
+        run = self._locked_run()
         self._put_aside(LEFT_PAGE_WAIT_S, reason)
+        pass_turn(run)
         return True
 
     def _settle_page(self, row: PageRow, error_rows: int) -> None:
@@ -331,11 +348,11 @@ class RunJournal:
         if self.exports_in_order and row.checkpoint_after is not None and self.retries is Retries.NOTHING:
             move_checkpoint(self.run, self.step_ids[0], row.checkpoint_after)
 
-    def _go_on(self, run: Run, book: Book, result: PageResult) -> bool:
+    def _go_on(self, run: Run, book: Book, result: PageResult, booked: Booked) -> bool:
         if result.stopped_by is not None:
             self._fail_rest(run, book, stop_failure(result))
             return False
-        if self._cancel_if_asked(run):
+        if self._cancel_if_asked(run) or self._is_postponed(run, result, booked):
             return False
         if result.rest and result.wait is not None and result.wait.seconds > 0:
             self._put_aside(result.wait.seconds, f"waiting: {result.wait.reason}")
@@ -355,6 +372,22 @@ class RunJournal:
         end_run(run, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
         self._release_retried(run)
         return True
+
+    def _is_postponed(self, run: Run, result: PageResult, booked: Booked) -> bool:
+        """End an automatic attempt whose first page failed as before, and let the rest of it wait for the next one."""
+        is_first = run.kind == RunKind.AUTO_RETRY and self.next_seq == 1 and not result.rest
+        if not (is_first and booked.again == len(result.ended) > 0) or not self._has_waiting_items():
+            return False
+        lock_flow_states(run.account_id, run.flow_id)
+        run.refresh_from_db()
+        log_run(run, POSTPONED, level=LogLevel.WARNING)
+        end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
+        postpone_waiting(run)
+        return True
+
+    def _has_waiting_items(self) -> bool:
+        items = RetryItem.objects.of(self.run.account_id).filter(run_id=self.run.pk, state=ItemState.WAITING)
+        return bool(items.exists())
 
     def _release_retried(self, run: Run) -> None:
         if self.retries is not Retries.NOTHING:
@@ -482,8 +515,7 @@ class RunJournal:
 
     def wait_for_connection(self) -> bool:
         """Put the run aside if a connection that it needs is offline; uses no attempt. True: it waits."""
-        names = [node.connection for node in self.plan.nodes if node.connection]
-        run = self.run
+        run, names = self.run, self._needed_connections()
         away = offline_among(account_id=run.account_id, environment=run.environment, names=names)
         if away is None:
             return False
@@ -493,6 +525,14 @@ class RunJournal:
         if offline_among(account_id=run.account_id, environment=run.environment, names=names) is None:
             wake(run)  # it came back meanwhile, and whoever brought it back did not see this run wait
         return True
+
+    def _needed_connections(self) -> list[str]:
+        """Of a retry of records: not those of the steps before the one at which it starts, nor the export's."""
+        nodes = self.plan.nodes
+        if self.retries is Retries.RECORDS and self.run.start_step is not None:
+            keys = [node.key for node in nodes]
+            nodes = nodes[keys.index(self.run.start_step.key) :] if self.run.start_step.key in keys else ()
+        return [node.connection for node in nodes if node.connection]
 
     @repeated
     def _wait_for_connection(self, reason: str) -> None:

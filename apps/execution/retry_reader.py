@@ -1,5 +1,6 @@
 """Reads what a retry sends again: the retry data of the errors that its run has, in the order of the errors."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ def is_unit_retry(run: Run) -> bool:
 
 
 class RetryReader:
-    """Pages of errors under retry. Errors that need no send any more stand at the end of the way already."""
+    """Pages of errors under retry. Errors that have nothing to send stand at the end of the way already."""
 
     is_resumable = True
 
@@ -61,22 +62,35 @@ class RetryReader:
         return items, malformed
 
     def _item(self, ordinal: int, error: Error, data: RetryData, record: dict[str, Any] | None) -> Item:
-        item = Item(ordinal, record or {}, error.key, self._start(error, data, record))
+        item = Item(ordinal, record or {}, error.key, self._start(data, record))
         item.error, item.order, item.generation = error.pk, error.pass_order, data.generation
         item.root = (data.root_run_id, data.origin_ordinal or 0)
         item.origin = error.payload_hash if error.payload_hash is not None else item.record
         item.remember_hash(error.key_hash)
-        if item.at != END:  # what follows was done before
+        if item.at != END and not self.run.includes_rest:  # what follows was done before
             item.alone = self.plan.nodes[item.at].policy.continue_on_error or bool((data.window or {}).get("alone"))
         return item
 
-    def _start(self, error: Error, data: RetryData, record: dict[str, Any] | None) -> int:
-        if record is None or error.passed_outcome == Passed.SUCCESS:
+    def _start(self, data: RetryData, record: dict[str, Any] | None) -> int:
+        if record is None:
             return END
         try:
             return self.plan.index_of(data.from_step.key)
         except KeyError:
             return END
+
+
+def skip_passed(run: Run, items: Iterable[Item]) -> None:
+    """Put records at the end of their way of which a newer pass went through, unless the retry is forced.
+
+    To be asked when a page is about to be delivered: other runs of the flow may have had their turn since it was read.
+    """
+    sent = {item.error: item for item in items if item.error is not None and item.at != END}
+    if not sent or run.is_forced:
+        return
+    passed = Error.objects.of(run.account_id).filter(pk__in=list(sent), passed_outcome=Passed.SUCCESS)
+    for error in passed.values_list("pk", flat=True):
+        sent[error].at = END
 
 
 def record_of(data: RetryData) -> dict[str, Any] | None:

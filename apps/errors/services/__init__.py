@@ -10,19 +10,23 @@ from apps.errors.services.acts import (
 )
 from apps.errors.services.editing import EditConflict, EditRefused, edit_retry_data
 from apps.errors.services.planning import ActPlan, PlanLine, act_plan, retry_plan
-from apps.errors.services.retries import end_unit_retry, release_waiting, start_due_retries
+from apps.errors.services.retries import cancel_attempts, start_due_retries
+from apps.errors.services.retry_ends import POSTPONED, end_unit_retry, postpone_waiting, release_waiting
 
 __all__ = [
+    "POSTPONED",
     "ActPlan",
     "ActRefused",
     "EditConflict",
     "EditRefused",
     "PlanLine",
     "act_plan",
+    "cancel_attempts",
     "edit_retry_data",
     "end_unit_retry",
     "mark_sent",
     "perform_act",
+    "postpone_waiting",
     "release_waiting",
     "reopen_errors",
     "resolve_errors",

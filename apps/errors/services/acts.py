@@ -76,9 +76,18 @@ def retry_errors(
     errors: "QuerySet[Error]",
     uses_original_revision: bool = False,
     includes_resolved: bool = False,
+    includes_rest: bool = False,
+    is_forced: bool = False,
 ) -> BulkAct:
-    """Retry errors from the point stored with their retry data: one retry run per flow and starting step."""
-    options = {"uses_original_revision": uses_original_revision, "includes_resolved": includes_resolved}
+    """Retry errors from the point stored with their retry data: one retry run per flow and starting step.
+
+    Where the steps after it were done already, only the failed step is done again, unless `includes_rest`. A record of
+    which a newer pass went through since is not sent, unless `is_forced`.
+    """
+    options = {
+        "uses_original_revision": uses_original_revision, "includes_resolved": includes_resolved,
+        "includes_rest": includes_rest, "is_forced": is_forced,
+    }  # fmt: skip
     return begin_act(account, member, BulkKind.RETRY, errors, options)
 
 
@@ -92,7 +101,8 @@ def begin_act(
         act.count = _freeze(act, errors)
         act.save(update_fields=["count"])
         actor = Actor.member(member) if member else SYSTEM
-        record_audit(account=account, actor=actor, act=f"error.{kind}", target=act, after={"count": act.count})
+        chosen = {name: value for name, value in options.items() if value is True}
+        record_audit(account=account, actor=actor, act=f"error.{kind}", target=act, after={"count": act.count} | chosen)
         if act.count > AT_ONCE:
             enqueue(PERFORM_ACT, account.pk, act.pk, queue="interactive")
     if act.count <= AT_ONCE:

@@ -1,20 +1,17 @@
 """Retries are runs: errors are marked with the run that has them, which reads their retry data as its source."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
 
 from django.db.models import F
 
-from apps.core.bulk import insert_rows, set_rows
+from apps.core.bulk import insert_rows
 from apps.core.clock import database_now, read_now
 from apps.core.transactions import repeated
-from apps.errors.models import BulkAct, Cause, Error, RetryData, RetryItem
-from apps.errors.schedule import OFFSETS_S, TRIED_AGAIN
-from apps.errors.services.counting import count_resolved, lock_states, shift_open, shift_step_runs, shift_watched
+from apps.errors.models import BulkAct, Error, RetryData, RetryItem
+from apps.errors.services.counting import lock_states, shift_open
 from apps.errors.services.planning import RETRIED_ALREADY, retry_conditions, with_why_not
 from apps.errors.services.resolving import locked_errors
-from apps.errors.states import ErrorState, ErrorUnit, ItemState, Reason
+from apps.errors.states import ErrorState, ErrorUnit, ItemState
 from apps.flows.models import Flow, Step
 from apps.runs.models import FlowState, Run
 from apps.runs.services import hint
@@ -39,16 +36,17 @@ def retry_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
         .filter(pk__in={e.flow_id for e in errors})
         .select_related("account", "integration")
     }
-    reasons = refusals(act, ids)
+    reasons, revisions = refusals(act, ids), _original_revisions(act, errors)
     results: dict[int, str] = {}
     groups: dict[str, list[Error]] = defaultdict(list)
     for error in errors:
         why_not = reasons[error.pk]
         results[error.pk] = why_not or "retrying"
         if not why_not:
-            groups[_group(error, data[error.pk])].append(error)
+            groups[_group(error, data[error.pk], revisions.get(error.run_id))].append(error)
     for name, group in groups.items():
-        run = _run_of(act, name, group[0], data[group[0].pk], flows[group[0].flow_id])
+        first, flow = group[0], flows[group[0].flow_id]
+        run = _run_of(act, name, first, data[first.pk], flow, revisions.get(first.run_id, flow.revision_id))
         if run.pk in canceled:
             results |= dict.fromkeys((e.pk for e in group), "its retry was canceled")
         else:
@@ -73,18 +71,28 @@ def refusals(act: BulkAct, ids: list[int]) -> dict[int, str]:
     }
 
 
-def _group(error: Error, data: RetryData) -> str:
-    """Errors that go into one run: those of one flow and starting step; a page, run or window goes alone."""
+def _original_revisions(act: BulkAct, errors: list[Error]) -> dict[int, int | None]:
+    """Run id -> the revision that it worked by, if the retry shall; else nothing."""
+    if not act.options.get("uses_original_revision"):
+        return {}
+    runs = Run.objects.of(act.account_id).filter(pk__in={e.run_id for e in errors})
+    return dict(runs.values_list("pk", "revision_id"))
+
+
+def _group(error: Error, data: RetryData, revision: int | None) -> str:
+    """Errors that go into one run: those of one flow, starting step and revision; a page, run or window goes alone."""
+    of_revision = "" if revision is None else f"@{revision}"
     alone = "" if error.unit == ErrorUnit.RECORD else f":{error.pk}"
-    return f"{error.flow_id}:{data.from_step_id}{alone}"
+    return f"{error.flow_id}:{data.from_step_id}{of_revision}{alone}"
 
 
-def _run_of(act: BulkAct, name: str, error: Error, data: RetryData, flow: Flow) -> Run:
+def _run_of(act: BulkAct, name: str, error: Error, data: RetryData, flow: Flow, revision: int | None) -> Run:
     runs = act.options.setdefault("runs", {})
     if name not in runs:
-        original = act.options.get("uses_original_revision")
-        revision = Run.objects.of(act.account_id).get(pk=error.run_id).revision_id if original else flow.revision_id
-        run = new_retry_run(flow, data.from_step, kind=RunKind.RETRY, revision=revision, member=act.member_id)
+        run = new_retry_run(
+            flow, data.from_step, kind=RunKind.RETRY, revision=revision, member=act.member_id,
+            includes_rest=bool(act.options.get("includes_rest")), is_forced=bool(act.options.get("is_forced")),
+        )  # fmt: skip
         if error.unit != ErrorUnit.RECORD:
             give_window(run, error, data)
         runs[name] = run.pk
@@ -93,9 +101,12 @@ def _run_of(act: BulkAct, name: str, error: Error, data: RetryData, flow: Flow) 
 
 
 def new_retry_run(
-    flow: Flow, start: Step, *, kind: str, revision: int | None, member: int | None = None, due: datetime | None = None
+    flow: Flow, start: Step, *, kind: str, revision: int | None, member: int | None = None, **options: bool
 ) -> Run:
-    """A queued run that waits until `begin_run`, so that all its errors are marked first."""
+    """A queued run that waits until `begin_run`, so that all its errors are marked first.
+
+    `options` are columns of the run that say how it retries.
+    """
     run = Run(
         account_id=flow.account_id,
         flow=flow,
@@ -106,8 +117,8 @@ def new_retry_run(
         start_step=start,
         trigger=Trigger.AUTO if kind == RunKind.AUTO_RETRY else Trigger.MANUAL,
         started_by_id=member,
-        scheduled_for=due,
         wait_reason=COLLECTING,
+        **options,
     )
     run.save(force_insert=True)
     later = database_now(seconds=3600)
@@ -177,7 +188,7 @@ def start_due_retries(flow: Flow) -> int:
     groups: dict[int, list[Error]] = defaultdict(list)
     for error in errors:
         groups[data[error.pk].from_step_id].append(error)
-    for step_id, group in groups.items():
+    for step_id, group in sorted(groups.items()):
         start = Step.objects.of(flow.account_id).get(pk=step_id)
         run = new_retry_run(flow, start, kind=RunKind.AUTO_RETRY, revision=flow.revision_id)
         mark(run, group, data, member=None)
@@ -185,64 +196,10 @@ def start_due_retries(flow: Flow) -> int:
     return len(groups)
 
 
-# --- ends ------------------------------------------------------------------------------------------------------------
-def release_waiting(run: Run) -> None:
-    """A retry ended before all its errors were sent: the others return to the state they had."""
-    waiting = RetryItem.objects.of(run.account_id).filter(run=run, state=ItemState.WAITING)
-    due = dict(waiting.values_list("error_id", "due_at"))
-    if not due:
-        return
-    errors = [e for e in locked_errors(run.account_id, list(due)) if e.retry_run_id == run.pk]
-    Error.objects.of(run.account_id).filter(pk__in=[e.pk for e in errors]).update(retry_run=None)
-    returned = [e for e in errors if e.state == ErrorState.OPEN]
-    shift_open(returned, +1)
-    give_schedule_back(run, returned, due)
-    waiting.update(state=ItemState.CANCELED, at=database_now())
-
-
-def give_schedule_back(run: Run, errors: list[Error], due: Mapping[int, datetime | None]) -> None:
-    """Let the automatic attempts go on that were pending when the retry took the errors.
-
-    One whose time passed meanwhile comes half a minute after a cancel, so that who canceled can look. After a failed
-    run it stays away: what failed on its own would be begun again and again, without ever using up an attempt.
-    """
-    now = read_now()
-    is_canceled = run.cancel_requested_at is not None
-    planned = [(e, at) for e in errors if (at := due[e.pk]) is not None and (at > now or is_canceled)]
-    if not planned or not run.flow.auto_resolve:
-        return
-    causes = Cause.objects.of(run.account_id).filter(pk__in={e.cause_id for e, _ in planned})
-    tried = set(causes.filter(classification__in=TRIED_AGAIN).values_list("pk", flat=True))
-    later = now + timedelta(seconds=OFFSETS_S[0])
-    rows = [(e.pk, at if at > now else later) for e, at in planned if e.cause_id in tried]
-    set_rows(Error, ["next_attempt_at"], rows)
-
-
-def end_unit_retry(run: Run, *, succeeded: bool, new_error: int | None = None) -> None:
-    """The retry of a page, run or window ended: its error is resolved, by success or by the new error."""
-    item = RetryItem.objects.of(run.account_id).filter(run=run, state=ItemState.WAITING).first()
-    if item is None:
-        return
-    (error,) = locked_errors(run.account_id, [item.error_id])
-    reason = Reason.RETRIED if succeeded else Reason.RETRY_FAILED
-    now = read_now()
-    if error.state == ErrorState.OPEN:
-        set_rows(
-            Error,
-            ["state", "reason", "resolved_at", "resolved_by", "resolved_run", "resolved_error", "retry_run"],
-            [(error.pk, ErrorState.RESOLVED, reason, now, run.started_by_id, run.pk, new_error, None)],
-        )
-        close([error], reason, now)
-    else:
-        Error.objects.of(run.account_id).filter(pk=error.pk).update(retry_run=None)
-    fields = ["state", "outcome", "new_error", "at"]
-    set_rows(RetryItem, fields, [(item.pk, ItemState.DONE, reason, new_error, now)])
-
-
-def close(errors: Iterable[Error], reason: str, now: datetime) -> None:
-    """Keep the counts of errors that were retrying and are resolved now."""
-    errors = list(errors)
-    shift_watched([e for e in errors if e.passed_run_id is not None], -1)
-    if reason == Reason.RETRIED:
-        shift_step_runs(errors, "user_resolved", +1)
-    count_resolved(errors, now)
+@repeated
+def cancel_attempts(flow: Flow) -> int:
+    """Cancel the automatic attempts that wait in a flow. Returns how many errors waited for one."""
+    waiting = Error.objects.of(flow.account_id).filter(flow=flow, next_attempt_at__isnull=False)
+    lock_states(flow.account_id, set(waiting.values_list("step_id", flat=True)))
+    ids = list(waiting.select_for_update().order_by("pk").values_list("pk", flat=True))
+    return Error.objects.of(flow.account_id).filter(pk__in=ids).update(next_attempt_at=None)
