@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import Account
+from apps.core.clock import frozen
 from apps.errors.models import Error
 from apps.errors.services import retry_errors
+from apps.execution.dispatcher import start_reruns
 from apps.flows.models import Flow
 from apps.runs.models import Capture, Run
 from tests.connectors.contract import CANARY
@@ -118,6 +120,28 @@ def test_a_lost_answer_is_retried_by_the_same_key_and_a_refused_record_by_a_new_
     assert set(deals.ledger.values()) == {1}
     sent = [one.headers["Idempotency-Key"] for one in deals.peer.asked("/deals") if one.json["id"] == 7]
     assert len(set(sent)) == 2
+
+
+def test_a_run_that_is_run_again_sends_what_went_through_by_the_same_key_and_what_failed_by_a_new_one(
+    scene: Scene, deals: Deals
+) -> None:
+    deals.refuses = {77}
+    text = DEFINITION.replace("steps:", "workflow_retry: {attempts: 1, minutes: 1}\nsteps:", 1)
+    run = scene.run(scene.apply(f"{text}    on_error: fail\n"))
+    assert (run.status, run.records_in) == ("retrying", 100)
+    deals.refuses = set()
+    with frozen(run.not_before):
+        assert start_reruns() == 1
+
+    following = scene.work_to_the_end(Run.unscoped.latest("pk"))
+
+    assert (following.outcome, following.records_in) == ("completed", 200)
+    assert sorted(deals.ledger) == list(range(1, 201))
+    assert set(deals.ledger.values()) == {1}
+    keys: dict[int, set[str]] = {}
+    for one in deals.peer.asked("/deals"):
+        keys.setdefault(one.json["id"], set()).add(one.headers["Idempotency-Key"])
+    assert {number for number, used in keys.items() if len(used) > 1} == {77}
 
 
 def test_without_a_key_a_lost_answer_is_in_doubt_and_never_repeated_by_itself(scene: Scene, deals: Deals) -> None:
