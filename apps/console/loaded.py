@@ -4,8 +4,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from apps.console.access import get_error, get_flow, get_run, get_step
+from apps.console.access import get_causes, get_error, get_flow, get_run, get_step, reach_of
+from apps.console.selectors.cause_detail import CauseDetail
 from apps.console.selectors.flow_page import FlowHead, flow_head
+from apps.core.clock import wall_now
 from apps.errors.models import Error
 from apps.flows.models import Step
 from apps.runs.models import Run
@@ -52,6 +54,16 @@ def error_of(request: HttpRequest, error_id: int) -> Error:
         kept["error", error_id] = get_error(request, error_id)
     error: Error = kept["error", error_id]
     return error
+
+
+def cause_of(request: HttpRequest, cause_id: int) -> CauseDetail:
+    """A root cause with what is merged into it. Raises Http404 for what this member does not see."""
+    kept = _kept(request)
+    if ("cause", cause_id) not in kept:
+        cause, *members = get_causes(request, cause_id)
+        kept["cause", cause_id] = CauseDetail(reach_of(request), cause, members, wall_now())
+    detail: CauseDetail = kept["cause", cause_id]
+    return detail
 
 
 def keep_run(request: HttpRequest, run: Run) -> Run:

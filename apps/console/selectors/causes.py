@@ -196,6 +196,20 @@ def cause_page(reach: Reach, wanted: CauseFilter, *, now: datetime, cursor: str)
     return CausePage(rows, page.previous_cursor, page.next_cursor)
 
 
+def cause_rows(reach: Reach, ids: Sequence[int], *, now: datetime) -> list[CauseRow]:
+    """The lines of these causes, in any state; ids out of reach are left out."""
+    merged = Exists(Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk")))
+    found = heads(reach).filter(pk__in=ids).annotate(has_members=merged).select_related("step", "flow")
+    rows = [CauseRow(cause, cause.group_open, now) for cause in found.order_by("pk")]
+    fill_rows(reach, rows, now)
+    return rows
+
+
+def has_news(reach: Reach, tab: str, ids: Sequence[int], *, since: datetime, now: datetime) -> bool:
+    """Whether a cause that is not among these has come into a tab."""
+    return heads(reach).filter(_in_tab(reach, tab, now), last_seen_at__gt=since).exclude(pk__in=ids).exists()
+
+
 def fill_rows(reach: Reach, rows: list[CauseRow], now: datetime) -> None:
     """Read what the lines show beside the causes themselves."""
     if not rows:

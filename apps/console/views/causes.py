@@ -1,5 +1,6 @@
 """Root causes: the list over all flows, and one cause with what members do about it."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -8,16 +9,19 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from apps.accounts.permissions import Act
-from apps.console.access import get_cause, get_causes, may_do, member_of, member_page, reach_of
+from apps.console.access import get_cause, may_do, member_of, member_page, reach_of
+from apps.console.cause_topics import cause_topic, causes_topic
 from apps.console.context import Crumb
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
 from apps.console.live import live_address
+from apps.console.loaded import cause_of
 from apps.console.saved_views import view_menu
 from apps.console.selectors.cause_detail import CauseDetail, merge_candidates
 from apps.console.selectors.causes import (
     CLASSES,
     TABS,
     CauseFilter,
+    CausePage,
     cause_page,
     tab_counts,
 )
@@ -68,7 +72,7 @@ def cause_list(request: HttpRequest) -> HttpResponse:
         "newer_url": address_with(request, page=page.newer) if page and page.newer else "",
         "older_url": address_with(request, page=page.older) if page and page.older else "",
         "may_retry": may_do(request, Act.RETRY_ERRORS) or not member_of(request).role,
-        "live_url": live_address(request, "shell"),
+        "live_url": live_address(request, "shell", topic_of(wanted, page, now)),
     }
     return render(request, "cause/list.html", context)
 
@@ -92,6 +96,13 @@ def filter_of(request: HttpRequest) -> CauseFilter:
     )
 
 
+def topic_of(wanted: CauseFilter, page: CausePage | None, now: datetime) -> str:
+    """What is kept live: the lines on the page, and on the first page of a list that is not narrowed what is new."""
+    rows = page.rows if page else []
+    is_whole = page is not None and not page.newer and not wanted.is_on
+    return causes_topic(wanted.tab, [row.cause.pk for row in rows], now if is_whole else None)
+
+
 def tab_url(request: HttpRequest, tab: str) -> str:
     return address_with(request, view="causes", tab="" if tab == "open" else tab)
 
@@ -112,11 +123,10 @@ def filters_of(request: HttpRequest) -> list[Filter]:
 @member_page
 def cause_view(request: HttpRequest, cause_id: int) -> HttpResponse:
     """A cause; one that was merged is shown where its group is."""
-    cause, *members = get_causes(request, cause_id)
+    detail = cause_of(request, cause_id)
+    cause = detail.cause
     if cause.merged_into_id is not None:
         return redirect("console:cause", cause.merged_into_id)
-    _, now = reader_of(request)
-    detail = CauseDetail(reach_of(request), cause, members, now)
     context = cause_context(request, cause) | {
         "detail": detail,
         "classes": CLASSES,
@@ -127,8 +137,8 @@ def cause_view(request: HttpRequest, cause_id: int) -> HttpResponse:
         "tags": tag_counts(detail.reach, detail.ids),
         "may_act": may_do(request, Act.RESOLVE_ERRORS, cause.flow.integration_id),
         "edit_url": edit_url(detail),
-        "now": now,
-        "live_url": live_address(request, "shell"),
+        "now": detail.now,
+        "live_url": live_address(request, "shell", cause_topic(cause.pk)),
     }
     return render(request, "cause/page.html", context)
 
