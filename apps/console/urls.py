@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from apps.console import cause_urls, flow_urls
+from apps.console import cause_urls, fix_urls, flow_urls
 from apps.console.addresses import TraceKey
 from apps.console.views import acts, connections, dashboard, integrations
 from apps.console.views.appearance import choose_environment, choose_theme
@@ -44,6 +44,7 @@ urlpatterns = [
     path("runs/<int:run_id>/cancel", acts.cancel, name="run-cancel"),
     *flow_urls.urlpatterns,
     *cause_urls.urlpatterns,
+    *fix_urls.urlpatterns,
     path("records/", search, name="search"),
     path("records/<key:key>/", record_journey, name="record"),
     path("healthz", health, name="health"),
