@@ -114,8 +114,11 @@ class Walk:
             self.inbox[index].append(item)
 
     def work(self, steps: "Steps", node: Node, items: list[Item]) -> None:
+        if isinstance(node.kind, Joint):
+            steps[node.kind](self, node, items)
+            return
         started = perf_counter()
-        if self.forced and not isinstance(node.kind, Joint):
+        if self.forced:
             items = self.without_forced(node, items)
         try:
             steps[node.kind](self, node, items)

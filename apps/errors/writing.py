@@ -104,12 +104,17 @@ def _error_row(
     return (
         e.id, book.account, book.flow, step, book.run, book.page_seq, causes[step, e.fingerprint], e.unit,
         ErrorState.OPEN if e.is_open else ErrorState.RESOLVED, e.entry.failure.unknown, item.error is not None,
-        item.error, book.paths[e.node], e.key, e.key_hash, e.payload_hash, e.collision_no,
+        item.error, _path(book, e), e.key, e.key_hash, e.payload_hash, e.collision_no,
         item.ordinal if e.unit == ErrorUnit.RECORD else None, e.order,
         e.message, _effects(e), captures.get(e.id), book.now, 0, due.get(e.id),
         None if e.is_open else book.now, e.reason,
         None if e.is_open else book.run, e.resolved_error, "", e.assignee, e.has_notes, False,
     )  # fmt: skip
+
+
+def _path(book: Book, error: NewError) -> str:
+    """The step at which it failed; inside a sub-flow with the way that led there."""
+    return book.paths[error.node if error.entry.inner is None else error.entry.inner]
 
 
 def _first_attempts(book: Book, new: list[NewError]) -> dict[int, datetime | None]:

@@ -65,7 +65,9 @@ def _count_steps(book: Book, result: PageResult, booked: Booked) -> None:
         for key, change in live.items():
             if change:
                 rows.setdefault(key, [0] * len(STEP_SUMS))[column] += change
-    positions = {step: number for number, step in enumerate(book.steps)}
+    positions: dict[int, int] = {}
+    for number, step in enumerate(book.steps):
+        positions.setdefault(step, number)
     add_up(
         StepRun,
         ["run", "step"],

@@ -56,6 +56,7 @@ DEADLY_DELIVERIES = 3
 """After that many deliveries without a commit a page is halved, down to the record that kills its worker."""
 HOPELESS_DELIVERIES = 6
 """After that many a single record, though it was refused, keeps the run from going on: then the run fails."""
+LONGEST_PATH = 255
 LEFT_PAGE_WAIT_S = 5.0
 """Before a page that could not be booked is delivered again."""
 
@@ -88,7 +89,8 @@ class RunJournal:
 
     def __post_init__(self) -> None:
         self.rows: dict[tuple[int, int], PageRow] = {}
-        self.step_ids = [self.steps[node.key].pk for node in self.plan.nodes]
+        nodes = self.plan.nodes
+        self.step_ids = [self.steps[nodes[node.own].key if node.is_inner else node.key].pk for node in nodes]
         position = self.run.position or {}
         self.next_seq: int = position.get("seq", 0)
         self.next_ordinal: int = position.get("ordinal", 0)
@@ -564,7 +566,7 @@ class RunJournal:
             pass_no=run.pass_no or 0,
             now=read_now(),
             steps=self.step_ids,
-            paths=[node.path or node.name for node in self.plan.nodes],
+            paths=[node.shown_path[:LONGEST_PATH] for node in self.plan.nodes],
             is_auto_resolving=flow.auto_resolve,
             page_seq=page_seq,
             is_auto_retry=run.kind == RunKind.AUTO_RETRY,

@@ -136,6 +136,7 @@ class Revision(AccountScoped):
     number = models.PositiveIntegerField()
     definition = models.TextField()
     sha256 = models.CharField(max_length=64)
+    callees = models.JSONField(default=dict, blank=True, help_text="Flow key -> revision of each flow that it calls.")
     member = models.ForeignKey(Member, null=True, blank=True, **FIRM)
     at = models.DateTimeField(default=wall_now)
 

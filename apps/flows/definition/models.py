@@ -87,7 +87,8 @@ class Head(Part):
     overlap: Literal["skip", "queue", "allow"] = "queue"
     auto_resolve: bool = True
     workflow_retry: WorkflowRetryPart | None = None
-    scope: Literal["none", "record"] | None = None
+    scope: Literal["none", "record", "page"] | None = None
+    rethrow_keeps_changes: bool = True
     page_size: int = Field(1000, ge=1, le=10_000)
     settings: dict[str, Any] = {}
 
@@ -190,8 +191,35 @@ class StepPart(Part):
         return self.name or name_of(self.key)
 
 
+class HandlerSteps(tuple["AnyStep", ...]):
+    """The steps of a handler."""
+
+
 class Handled(StepPart):
+    """A step that can fail a record: its policy, what is undone then, and the handler that answers."""
+
+    handling: Literal["rollback", "custom_with_rollback", "custom_without_rollback", "continue"] | None = None
+    handler: InstanceOf[HandlerSteps] = HandlerSteps()
+    handler_log: bool = True
+    ends: Literal["end", "error_end"] | None = None
     on_error: OnErrorPart = OnErrorPart(policy="set_aside")
+
+    @property
+    def has_handler(self) -> bool:
+        return self.handling in {"custom_with_rollback", "custom_without_rollback"}
+
+    @model_validator(mode="after")
+    def _check_handling(self) -> Self:
+        given = sorted({"handler", "handler_log", "ends"} & self.model_fields_set)
+        if given and not self.has_handler:
+            raise ValueError(f"{', '.join(given)}: only a custom handling has a handler.")
+        if self.has_handler and self.ends is None:
+            raise ValueError(f"ends: the handling {self.handling} needs it, either end or error_end.")
+        if self.handling not in {None, "continue"} and "ignore" in self.on_error.outcomes:
+            raise ValueError(f"on_error: ignore lets the record go on, the handling {self.handling} does not.")
+        if self.handling is not None and getattr(self, "continue_on_error", False):
+            raise ValueError("handling: with continue_on_error the record goes on and nothing is undone.")
+        return self
 
 
 class MappedStep(Handled):
@@ -266,6 +294,7 @@ class ImportStep(MappedStep):
     input_filter: Condition | None = None
     output_filter: Condition | None = None
     continue_on_error: bool = False
+    when: Literal["now", "after_commit"] | None = None
 
 
 class LogStep(Handled):
@@ -275,9 +304,34 @@ class LogStep(Handled):
     input_filter: Condition | None = None
 
 
-AnyStep = ExportStep | LookupStep | MapStep | FilterStep | BranchStep | ImportStep | LogStep
+class CallHead(Part):
+    """A call as it is written."""
+
+    flow: Key = Field(description="the key of the flow whose steps are run")
+    parameters: Mapped | None = None
+    result: AnswerMapped | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPart:
+    """A call of another flow: its definition as it is now, what goes in, and what its record puts into the caller's."""
+
+    definition: "Definition"
+    parameters: dict[str, str] | None = None
+    result: dict[str, str] | None = None
+
+
+class CallStep(Handled):
+    kind = StepKind.CALL
+    call: InstanceOf[CallPart]
+    input_filter: Condition | None = None
+    output_filter: Condition | None = None
+
+
+AnyStep = ExportStep | LookupStep | MapStep | FilterStep | BranchStep | ImportStep | CallStep | LogStep
 STEP_MODELS: dict[StepKind, type[StepPart]] = {
-    model.kind: model for model in (ExportStep, LookupStep, MapStep, FilterStep, BranchStep, ImportStep, LogStep)
+    model.kind: model
+    for model in (ExportStep, LookupStep, MapStep, FilterStep, BranchStep, ImportStep, CallStep, LogStep)
 }
 
 
@@ -304,6 +358,8 @@ class Definition:
     text: str
     environment: str
     scope: ScopeKind
+    has_transactional_import: bool = False
+    inlined_count: int = 0
 
     @property
     def sha256(self) -> str:

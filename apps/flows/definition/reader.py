@@ -1,7 +1,7 @@
 """Reads a whole definition and collects every mistake in it before it says no."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -17,7 +17,10 @@ from apps.flows.definition.models import (
     AnyStep,
     BranchHead,
     BranchPart,
+    CallHead,
+    CallPart,
     Definition,
+    HandlerSteps,
     Head,
     LookupHead,
     LookupUse,
@@ -28,6 +31,10 @@ from apps.flows.definition.models import (
 from apps.flows.definition.words import mistakes_in, shown
 
 MAX_STEPS = 200
+MAX_INLINED = 1_000
+"""Steps of a flow, those of its sub-flows included as often as they are called."""
+MAX_CALLS = 5
+"""How deep calls may be nested."""
 VERBS = {StepKind.EXPORT: "export", StepKind.LOOKUP: "look up", StepKind.IMPORT: "import"}
 KINDS = {kind.value: kind for kind in StepKind}
 
@@ -40,7 +47,8 @@ class Known:
 
     `connections` is environment -> name -> kind, `integrations` key -> environment, `flows` key -> key of the flow that
     it runs after ("" for none; no mapping at all: not checked), `step_kinds` gives the kinds of a flow's steps by their
-    keys, the removed ones too.
+    keys, the removed ones too. `callee` gives the definition of a flow that is called (None: there is no such flow),
+    `callers` are the flows whose calls lead to the one that is read, outermost first.
     """
 
     connectors: Mapping[str, type[Connector]] = field(default_factory=lambda: CONNECTORS)
@@ -48,6 +56,8 @@ class Known:
     integrations: Mapping[str, str] = field(default_factory=dict)
     flows: Mapping[str, str] | None = None
     step_kinds: Callable[[str], Mapping[str, str]] = lambda flow: {}
+    callee: Callable[[str], str | None] = lambda flow: None
+    callers: tuple[str, ...] = ()
 
 
 def parse_definition(text: str, *, known: Known) -> Definition:
@@ -70,7 +80,9 @@ class Reader:
         self.kinds: dict[str, str] = {}
         self.first_places: dict[str, str] = {}
         self.step_count = 0
+        self.inlined_count = 0
         self.has_transactional_import = False
+        self.names: tuple[str, ...] = ()
 
     def read(self, text: str) -> Definition | None:
         """The definition, or None if there are mistakes."""
@@ -88,7 +100,9 @@ class Reader:
             self.check_scope(head)
         if self.mistakes or head is None:
             return None
-        return Definition(head, steps, text, self.environment, self.scope_of(head))
+        inlined = self.step_count + self.inlined_count
+        scope = self.scope_of(head)
+        return Definition(head, steps, text, self.environment, scope, self.has_transactional_import, inlined)
 
     # --- telling -----------------------------------------------------------------------------------------------------
     def tell(self, path: Path, message: str, hint: str = "") -> None:
@@ -97,7 +111,7 @@ class Reader:
     def model(self, model: type[ModelT], raw: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> ModelT | None:
         """The validated part, or None after its mistakes were told. `also` are fields that stand here beside it."""
         try:
-            return model.model_validate(raw)
+            return model.model_validate(raw, context=self.names)
         except ValidationError as error:
             self.mistakes += mistakes_in(error, path, model, self.document.line_of, also)
             return None
@@ -115,8 +129,9 @@ class Reader:
         return present or (wanted if wanted == "sandbox" else "production")
 
     def check_scope(self, head: Head) -> None:
-        if head.scope == ScopeKind.RECORD and not self.has_transactional_import:
-            message = "The scope record holds what a record writes together in one transaction of its target, "
+        if head.scope not in {None, ScopeKind.NONE} and not self.has_transactional_import:
+            unit = head.scope
+            message = f"The scope {unit} holds what a {unit} writes together in one transaction of its target, "
             message += "and no step of this flow imports into a target with transactions."
             self.tell(("scope",), message, "leave scope out, or write none")
 
@@ -159,8 +174,19 @@ class Reader:
         self.check_step_key(raw.get("key"), kind, path)
         if kind is None:
             return None
-        block = self.block(kind, raw[kind], (*path, kind.value))
-        return self.model(STEP_MODELS[kind], {**raw, kind.value: block}, path)  # type: ignore[return-value]
+        fields = {**raw, kind.value: self.block(kind, raw[kind], (*path, kind.value))}
+        if "handler" in raw and kind is not StepKind.EXPORT:
+            fields["handler"] = self.handler(raw["handler"], (*path, "handler"))
+        if None in fields.values() and kind is StepKind.CALL:
+            return None  # its mistakes are told
+        return self.model(STEP_MODELS[kind], fields, path)  # type: ignore[return-value]
+
+    def handler(self, raw: Any, path: Path) -> HandlerSteps:
+        """The steps of a handler, whose expressions read `error` too."""
+        outside, self.names = self.names, ("error",)
+        steps = self.steps(raw, path, may_be_empty=True)
+        self.names = outside
+        return HandlerSteps(steps)
 
     def kind_of(self, raw: Mapping[str, Any], path: Path) -> StepKind | None:
         """The kind of a step: the one field that is named like a kind."""
@@ -171,8 +197,6 @@ class Reader:
             close = [(name, match) for name in raw for match in get_close_matches(name, KINDS, n=1)]
             hint = f"did you mean {close[0][1]} instead of {close[0][0]}?" if close else ""
             self.tell(path, f"A step needs one of the fields {', '.join(KINDS)}.", hint)
-        elif named[0] is StepKind.CALL:
-            self.tell((*path, "call"), "Steps that call a sub-flow are not available in this version.")
         else:
             return named[0]
         return None
@@ -196,6 +220,8 @@ class Reader:
             return self.lookup(raw, path)
         if kind in VERBS:
             return self.use(kind, raw, path)
+        if kind is StepKind.CALL:
+            return self.call(raw, path)
         return self.branch(raw, path) if kind is StepKind.BRANCH else raw
 
     def check_exports(self, raw: Any) -> None:
@@ -217,6 +243,7 @@ class Reader:
             if StepKind.EXPORT in entry:
                 yield (*path, number)
             branch = entry.get("branch")
+            yield from self.exports_in(entry.get("handler"), (*path, number, "handler"))
             ways = branch.get("ways") if isinstance(branch, dict) else None
             for way_number, way in enumerate(ways if isinstance(ways, list) else []):
                 if isinstance(way, dict):
@@ -252,6 +279,53 @@ class Reader:
                 self.tell((*path, "ways", number, "name"), f"Two ways of this branch are named {name}.")
             elif isinstance(name, str):
                 seen.add(name)
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+    def call(self, raw: Any, path: Path) -> CallPart | None:
+        head = self.model(CallHead, {"flow": raw} if isinstance(raw, str) else raw, path)
+        if head is None:
+            return None
+        place = path if isinstance(raw, str) else (*path, "flow")
+        definition = self.callee(head.flow, place)
+        return CallPart(definition, head.parameters, head.result) if definition is not None else None
+
+    def callee(self, key: str, place: Path) -> Definition | None:
+        """The definition of a flow that is called, itself without a mistake."""
+        chain = (*self.known.callers, str(self.document.value.get("flow")))
+        if key in chain:
+            circle = " calls ".join((*chain[chain.index(key) :], key))
+            self.tell(place, f"Flows would call each other in a circle: {circle}.")
+            return None
+        if len(chain) > MAX_CALLS:
+            self.tell(place, f"Calls are nested at most {MAX_CALLS} deep; {', '.join(chain)}, {key} are deeper.")
+            return None
+        text = self.known.callee(key)
+        if text is None:
+            self.tell(place, f"There is no flow {key} to call.", did_you_mean(key, self.known.flows or ()))
+            return None
+        return self.checked_callee(key, text, chain, place)
+
+    def checked_callee(self, key: str, text: str, chain: tuple[str, ...], place: Path) -> Definition | None:
+        try:
+            definition = parse_definition(text, known=replace(self.known, callers=chain, flows=None))
+        except DefinitionError as error:
+            first = error.mistakes[0]
+            self.tell(place, f"The flow {key} cannot be called: {first.place or 'its definition'}: {first.message}")
+            return None
+        if definition.environment != self.environment:
+            message = f"The flow {key} is in the environment {definition.environment}, this one in {self.environment}."
+            self.tell(place, message, "a flow calls flows of its own environment")
+            return None
+        self.count_inlined(definition, place)
+        self.has_transactional_import = self.has_transactional_import or definition.has_transactional_import
+        return definition
+
+    def count_inlined(self, definition: Definition, place: Path) -> None:
+        before = self.inlined_count
+        self.inlined_count += definition.inlined_count
+        if before <= MAX_INLINED < self.inlined_count:
+            message = f"The sub-flows of this flow have {self.inlined_count:,} steps; {MAX_INLINED:,} are the most."
+            self.tell(place, message, "a sub-flow counts as often as it is called")
 
     # --- connectors --------------------------------------------------------------------------------------------------
     def lookup(self, raw: Any, path: Path) -> LookupUse:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from apps.engine.expressions import ExpressionError, compile_expression, compile_mapping, compile_template
 from apps.flows.definition.mistakes import did_you_mean
@@ -18,7 +18,7 @@ NAMES = frozenset({"record", "now", "flow", "run", "settings"})
 ANSWER_NAMES = NAMES | {"answer"}
 """What a response mapping reads: the destination's answer beside the rest."""
 FAILED_NAMES = NAMES | {"error"}
-"""What a substitute value reads: the failure (error.type, error.message, error.trace) beside the rest."""
+"""What substitute values and handler steps read: the failure (error.type, error.message, error.trace), and the rest."""
 KEY_NAMES = frozenset({"record", "flow", "settings"})
 """What a trace key reads: nothing that differs between two runs, or a record would not be known again."""
 PAYLOAD_NAMES = KEY_NAMES | {"run"}
@@ -81,12 +81,12 @@ def expression_problem(error: ExpressionError) -> str:
     return f"{message} (column {error.column})" if error.line in {None, 1} else f"{message} (line {error.line})"
 
 
-def compiling(compile_it: Callable[..., Any], names: frozenset[str]) -> Callable[[str], str]:
+def compiling(compile_it: Callable[..., Any], names: frozenset[str]) -> Callable[[str, ValidationInfo], str]:
     """A validator that compiles a text once, to find its mistakes, and leaves it as it is."""
 
-    def check(text: str) -> str:
+    def check(text: str, info: ValidationInfo) -> str:
         try:
-            compile_it(text, names=names)
+            compile_it(text, names=names | also_known(info))
         except ExpressionError as error:
             raise ValueError(expression_problem(error)) from None
         return text
@@ -104,11 +104,16 @@ def value_as_text(value: Any) -> Any:
     return repr(value) if value is None or isinstance(value, bool) else number_as_text(value)
 
 
-def checked_mapping(names: frozenset[str]) -> Callable[[dict[str, str]], dict[str, str]]:
-    def check(fields: dict[str, str]) -> dict[str, str]:
+def also_known(info: ValidationInfo) -> frozenset[str]:
+    """The further names that may be read where a text stands: `error`, in the steps of a handler."""
+    return frozenset(info.context or ())
+
+
+def checked_mapping(names: frozenset[str]) -> Callable[[dict[str, str], ValidationInfo], dict[str, str]]:
+    def check(fields: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         if not fields:
             raise ValueError("A mapping needs at least one field.")
-        check_targets(fields, names)
+        check_targets(fields, names | also_known(info))
         return fields
 
     return check

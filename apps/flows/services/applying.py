@@ -11,9 +11,10 @@ from apps.accounts.services import COMMAND, Actor, record_audit
 from apps.connectors.registry import CONNECTORS
 from apps.core.clock import database_now, read_now
 from apps.engine.plan import Node, Plan
-from apps.flows.definition import Definition, parse_definition
-from apps.flows.definition.models import name_of
+from apps.flows.definition import Definition, DefinitionError, Mistake, parse_definition
+from apps.flows.definition.models import CallStep, name_of
 from apps.flows.hooks import ensure_hook
+from apps.flows.layout import all_steps
 from apps.flows.models import Connection, Flow, Integration, Revision, Step
 from apps.flows.planning import build_plan
 from apps.flows.schedules import next_due
@@ -68,16 +69,46 @@ def apply_definition(
     plan = build_plan(definition)
     changes += write_steps(flow, plan, definition.environment)
     give_address(flow, plan)
-    if before is not None and before.sha256 == definition.sha256:
+    callees = callees_of(account, definition)
+    if before is not None and before.sha256 == definition.sha256 and before.callees == callees:
         applied = AppliedRevision(flow, before, False, False, tuple(changes), "")
     else:
-        revision = write_revision(flow, definition, before, member)
+        revision = write_revision(flow, definition, before, member, callees)
         diff = revision_diff(before, revision)
         applied = AppliedRevision(
             flow, revision, present is None, True, (f"revision {revision.number}", *changes), diff
         )
     audit(applied, before, member)
+    if applied.is_new_revision and present is not None:
+        renew_callers(account, flow, member)
     return applied
+
+
+def renew_callers(account: Account, callee: Flow, member: Member | None) -> None:
+    """The flows that call this one get a revision with its new steps: their next runs work by them."""
+    flows = Flow.objects.of(account).filter(removed_at__isnull=True, revision__isnull=False).exclude(pk=callee.pk)
+    for flow in flows.select_related("revision").order_by("pk"):
+        before = flow.revision
+        assert before is not None, "only flows with a revision are looked at"
+        if callee.key not in before.callees:
+            continue
+        try:
+            definition = parse_definition(before.definition, known=known_to(account))
+        except DefinitionError as error:
+            first = error.mistakes[0]
+            message = f"The flow {flow.key} calls this one, and could not any more: {first.place}: {first.message}"
+            raise DefinitionError([Mistake("", message, "change that flow first")]) from error
+        write_steps(flow, build_plan(definition), definition.environment)
+        revision = write_revision(flow, definition, before, member, callees_of(account, definition))
+        change = f"its sub-flow {callee.key} has changed"
+        audit(AppliedRevision(flow, revision, False, True, (change,), ""), before, member)
+
+
+def callees_of(account: Account, definition: Definition) -> dict[str, int]:
+    """Flow key -> revision of every flow that is called, at any depth."""
+    keys = {step.call.definition.head.flow for step in all_steps(definition.steps) if isinstance(step, CallStep)}
+    called = Flow.objects.of(account).filter(key__in=keys) if keys else Flow.objects.of(account).none()
+    return dict(called.order_by("key").values_list("key", "revision"))
 
 
 def refuse_other_revision(flow: Flow, before: Revision | None, text: str, expected: int | None) -> None:
@@ -171,8 +202,9 @@ def write_steps(flow: Flow, plan: Plan, environment: str) -> list[str]:
     names = {node.connection for node in plan.nodes if node.connection}
     of_environment = Connection.objects.of(flow.account_id).filter(environment=environment, name__in=names)
     connections = dict(of_environment.values_list("name", "pk"))
-    changes = [write_step(flow, node, rows.get(node.key), connections) for node in plan.nodes]
-    gone = set(rows) - {node.key for node in plan.nodes}
+    nodes = [node for node in plan.nodes if not node.is_inner]
+    changes = [write_step(flow, node, rows.get(node.key), connections) for node in nodes]
+    gone = set(rows) - {node.key for node in nodes}
     leaving = [step for key, step in rows.items() if key in gone and step.removed_at is None]
     Step.objects.of(flow.account_id).filter(pk__in=[step.pk for step in leaving]).update(removed_at=database_now())
     return [change for change in changes if change] + [f"step {step.key} removed" for step in leaving]
@@ -206,13 +238,16 @@ def write_step(flow: Flow, node: Node, row: Step | None, connections: dict[str, 
     return f"step {node.key} revived" if "removed_at" in changed else f"step {node.key} changed"
 
 
-def write_revision(flow: Flow, definition: Definition, before: Revision | None, member: Member | None) -> Revision:
+def write_revision(
+    flow: Flow, definition: Definition, before: Revision | None, member: Member | None, callees: dict[str, int]
+) -> Revision:
     revision = Revision(
         account_id=flow.account_id,
         flow=flow,
         number=before.number + 1 if before else 1,
         definition=definition.text,
         sha256=definition.sha256,
+        callees=callees,
         member=member,
     )
     revision.save(force_insert=True)

@@ -1,0 +1,101 @@
+"""Scopes and handlings: the 36 combinations of a parent and its sub-flow, and what a scope has to hold together."""
+
+import psycopg
+import pytest
+
+from apps.errors.models import RetryData
+from apps.errors.states import ErrorState, Reason
+from apps.runs.models import RunLog, StepRun
+from apps.runs.statuses import RunStatus
+from tests.fakes.databases import SERVER
+from tests.scenarios.calls import FAILING, HANDLINGS, Calls, child_of, parent_of
+from tests.scenarios.scene import Scene
+
+pytestmark = pytest.mark.django_db
+
+TABLE = """
+R    | ERR       | PH        | ERR       | P,PH      | ERR         | P,N
+CR/e | H,N       | H,N       | H,N       | P,H,N     | P,H,N       | P,H,N
+CR/x | ERR       | PH        | ERR       | P,H,PH    | ERR         | P,H,N
+CW/e | P,C,H,N   | P,C,H,N   | P,C,H,N   | P,C,H,N   | P,C,H,N     | P,C,H,N
+CW/x | ERR       | PH        | ERR       | P,C,H,PH  | ERR         | P,C,H,N
+CO   | P,C,D,N   | P,C,D,N   | P,C,D,N   | P,C,D,N   | P,C,D,N     | P,C,D,N
+"""
+STRICT = {("CR/x", "CW/e"): "P,PH", ("CR/x", "CO"): "P,N", ("CW/x", "CW/e"): "P,PH", ("CW/x", "CO"): "P,N"}
+"""The cells that differ when a sub-flow that raises its error again keeps nothing."""
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """(handling of the sub-flow's step, of the parent's call, what persists)."""
+    rows = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()]
+    return [(sub, parent, kept) for sub, *row in rows for parent, kept in zip(HANDLINGS, row, strict=True)]
+
+
+@pytest.fixture
+def calls(scene: Scene) -> Calls:
+    made = Calls(scene)
+    made.prepare()
+    return made
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open(scene: Scene):
+    """After every test no transaction stands open in the target."""
+    yield
+    if scene.place.is_postgresql:
+        with psycopg.connect(**SERVER) as admin:
+            idle = "SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%' AND query LIKE %s"
+            assert admin.execute(idle, [f"%{scene.place.schema}%"]).fetchall() == []
+    else:
+        scene.place.execute("BEGIN IMMEDIATE")
+        scene.place.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeps", "strict"])
+@pytest.mark.parametrize(("sub", "parent", "kept"), cells())
+def test_what_persists_when_a_step_of_a_sub_flow_fails(calls, sub, parent, kept, keeps):
+    if not keeps:
+        kept = STRICT.get((sub, parent), kept)
+    head = "" if keeps else "rethrow_keeps_changes: false\n"
+    flow = calls.apply(parent_of(parent), child_of(sub, head))
+
+    run = calls.run(flow, "good", *FAILING)
+
+    persisted = "" if kept == "ERR" else kept
+    assert {n: calls.marks(n) for n in (1, 2, 3)} == {1: "P,C,F,D,N", 2: persisted, 3: persisted}
+    assert run.status == RunStatus.COMPLETED
+    errors = calls.scene.errors(run)
+    assert sorted((e.ordinal, e.step.key) for e in errors) == [(1, "call-child"), (2, "call-child")]
+    assert {e.source_step_path for e in errors} == {"Parent \u203a Call child \u203a Child \u203a F"}
+    assert {e.cause.source for e in errors} == {"output_filter", "application"}
+    is_open = kept == "ERR"
+    assert {e.state for e in errors} == {ErrorState.OPEN if is_open else ErrorState.RESOLVED}
+    assert {e.reason for e in errors} == {"" if is_open else Reason.HANDLED}
+    assert (run.success, run.failed) == ((1, 2) if is_open else (3, 0))
+    assert paths_run(calls, run) == paths(sub, parent)
+    if is_open:
+        data = RetryData.objects.of(run.account_id).filter(error__in=errors).select_related("from_step")
+        assert {row.from_step.key for row in data} == {"p"}
+
+
+def paths(sub: str, parent: str) -> list[str]:
+    """The lines that the handlings of a failing record leave in the log, in order."""
+    said = {"R": [], "CO": ["Went on"]}.get(sub, ["the handler's log"])
+    leaves = sub == "R" or sub.endswith("/x")
+    return said + ({"R": [], "CO": ["Went on"]}.get(parent, ["the handler's log"]) if leaves else [])
+
+
+def paths_run(calls: Calls, run) -> list[str]:
+    """What the log says of the record that was refused."""
+    lines = RunLog.objects.of(run.account_id).filter(run=run, text__icontains="check").order_by("id")
+    texts = lines.values_list("text", flat=True)
+    return ["Went on" if text.startswith("Went on") else "the handler's log" for text in texts]
+
+
+def test_the_books_of_a_call_balance(calls):
+    flow = calls.apply(parent_of("CO"), child_of("CR/x"))
+    run = calls.run(flow, "good", *FAILING)
+    rows = {r.step.key: r for r in StepRun.unscoped.filter(run=run).select_related("step")}
+    assert set(rows) == {"source", "p", "call-child", "n"}
+    call = rows["call-child"]
+    assert (call.came_in, call.success, call.errors, call.rolled_back) == (3, 1, 2, 0)
