@@ -49,13 +49,15 @@ def says(text: str, wanted: Any) -> bool:
 def value_at(value: Any, path: Path) -> Any:
     """What stands at a path; REMOVED for nothing."""
     for part in path:
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        is_there = part in value if isinstance(value, Mapping) else is_entry(value, part)
+        if not is_there:
             return REMOVED
+        value = value[part]
     return value
+
+
+def is_entry(value: Any, part: str | int) -> bool:
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
 def with_value(value: Any, path: Path, new: Any) -> Any:
@@ -63,7 +65,7 @@ def with_value(value: Any, path: Path, new: Any) -> Any:
     if not path:
         return new
     part, *rest = path
-    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+    if is_entry(value, part):
         return [with_value(entry, tuple(rest), new) if at == part else entry for at, entry in enumerate(value)]
     if not isinstance(value, Mapping) or (rest and part not in value):
         raise refusal(path)
@@ -162,11 +164,11 @@ class Place:
 
 def find(text: str, path: Path) -> Place:
     """Raises DefinitionError for a place inside an alias, or below nothing."""
-    node: Node = yaml.compose(text, Loader=_LOADER)
+    node: Node | None = yaml.compose(text, Loader=_LOADER)
     *parents, name = path
     for part in parents:
         inner = child(node, part)
-        if inner is None or not node.start_mark.index <= inner.start_mark.index < node.end_mark.index:
+        if node is None or inner is None or not node.start_mark.index <= inner.start_mark.index < node.end_mark.index:
             raise refusal(path)
         node = inner
     if not isinstance(node, MappingNode) or not (node.value or node.flow_style):
@@ -175,7 +177,7 @@ def find(text: str, path: Path) -> Place:
     return Place(text, node, str(name), path, names.index(name) if name in names else None)
 
 
-def child(node: Node, part: str | int) -> Node | None:
+def child(node: Node | None, part: str | int) -> Node | None:
     if isinstance(node, SequenceNode) and isinstance(part, int):
         return node.value[part] if part < len(node.value) else None
     if isinstance(node, MappingNode):
