@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models import Q, Sum
 
-from apps.errors.search import SearchHits, words_of
-from apps.errors.states import Classification, ErrorState
+from apps.errors.search import SearchHits, are_common, searched, words_of
+from apps.errors.states import Classification, ErrorState, ErrorUnit
 from apps.runs.querysets import Moment
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ STORED_OPEN = Q(state=ErrorState.OPEN)
 OPEN = STORED_OPEN & Q(retry_run__isnull=True)  # what people call open: no retry has it
 RETRYING = Q(retry_run__isnull=False)
 RESOLVED = Q(state=ErrorState.RESOLVED)
+OPEN_UNITS = OPEN & ~Q(unit=ErrorUnit.RECORD)
 KEYED = Q(key_hash__isnull=False)
 TO_AUTO_RESOLVE = KEYED & (STORED_OPEN | Q(passed_run__isnull=True))
 DUE_FOR_RETRY = Q(next_attempt_at__isnull=False)
@@ -83,11 +84,21 @@ class ErrorQuerySet(models.QuerySet["own.Error"]):
         return self.filter(TO_AUTO_RESOLVE, flow=flow, key_hash__in=key_hashes)
 
     def search(self, question: str) -> Self:
-        """Errors whose message or trace key holds every word of the question; a blank question filters nothing."""
+        """Errors whose message or trace key holds every word of the question; a blank question filters nothing.
+
+        On PostgreSQL it looks first how common the words are: one query.
+        """
         if not question.strip():
             return self
         words = words_of(question)
-        return self.filter(pk__in=SearchHits(words)) if words else self.none()
+        if not words:
+            return self.none()
+        if not are_common(words, using=self.db):
+            return self.filter(pk__in=SearchHits(words))
+        rows = self.alias(searched_text=searched())
+        for word in words:
+            rows = rows.filter(searched_text__contains=word)
+        return rows
 
     def newest_first(self) -> Self:
         return self.order_by("-id")

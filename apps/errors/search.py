@@ -12,12 +12,14 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, F, Func, TextField
 from django.db.models.expressions import Expression
 from django.db.models.sql.compiler import SQLCompiler
 
 LONGEST_TEXT = 8_000  # characters of message and key that are searched
 MOST_WORDS = 12
+SAMPLE, COMMON = 500, 3
+"""Texts that are looked at to tell whether words are common, and how many of them must hold the words then."""
 _TRIGRAM = 3
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
@@ -37,6 +39,32 @@ def searched_text(message: str, key: str) -> str:
 
 def words_of(question: str) -> list[str]:
     return folded(question).split()[:MOST_WORDS]
+
+
+def are_common(words: Sequence[str], *, using: str = "default") -> bool:
+    """Whether so many texts hold all of the words that a list finds them sooner by reading its own rows in order.
+
+    On 1 M errors the index needs 1.4 s for a word of every third text, and reading 100 rows finds a page of them; a
+    rare word takes 2 ms by the index. One query, of texts spread evenly over the table; on SQLite never.
+    """
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH ends AS (SELECT min(error_id) AS first, max(error_id) AS last FROM error_text) "  # noqa: S608
+            f"SELECT count(*) FROM ends, generate_series(first, last, greatest((last - first) / {SAMPLE}, 1)) AS place "
+            f"JOIN error_text ON error_id = place WHERE {_like(words)}",
+            [f"%{word}%" for word in words],
+        )
+        found: int = cursor.fetchone()[0]
+    return found >= COMMON
+
+
+def searched(pk: str = "pk") -> Func:
+    """The text of one error, read row by row: no plan turns this into a walk through the whole index."""
+    template = "(SELECT texts.text FROM error_text texts WHERE texts.error_id = %(expressions)s)"
+    return Func(F(pk), template=template, output_field=TextField())
 
 
 class SearchHits(Expression):

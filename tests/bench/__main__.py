@@ -11,13 +11,18 @@ import sys
 
 from tests.bench.database import own_database
 
+RECORDS = {"V1": 100_000, "V2": 20_000, "memory": 100_000, "errors": 1_000_000}
+"""Each benchmark, and how much it is meant for."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="V1, V2, memory")
+    parser.add_argument("names", nargs="+", metavar="NAME", help=", ".join(RECORDS))
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds; the median counts (default 5)")
     parser.add_argument(
-        "--records", type=int, default=100_000, help="records of a round (default 100,000; V2: 20,000 are meant)"
+        "--records",
+        type=int,
+        help=f"records of a round, or errors ({', '.join(f'{k}: {n:,}' for k, n in RECORDS.items())})",
     )
     options = parser.parse_args()
     with own_database("bench") as url:
@@ -34,12 +39,12 @@ def main() -> int:
 
 def run(name: str, options: argparse.Namespace) -> dict[str, object]:
     """Run one benchmark by name; raises SystemExit for an unknown one."""
-    from tests.bench import http, load, memory
+    from tests.bench import errors, http, load, memory
 
-    benchmarks = {"V1": load.measure, "V2": http.measure, "memory": memory.measure}
+    benchmarks = {"V1": load.measure, "V2": http.measure, "memory": memory.measure, "errors": errors.measure}
     if name not in benchmarks:
         raise SystemExit(f"There is no benchmark {name}. There are: {', '.join(benchmarks)}.")
-    return benchmarks[name](rounds=options.rounds, records=options.records)
+    return benchmarks[name](rounds=options.rounds, records=options.records or RECORDS[name])
 
 
 if __name__ == "__main__":

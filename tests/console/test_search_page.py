@@ -107,8 +107,9 @@ def test_whatever_is_typed_every_search_answers(page: Client, step: Step, questi
 
 
 NAMES = (
-    "q", "key", "code", "source", "class", "run", "cause", "reason", "unit", "tag", "assignee", "assigned", "tab", "page",
-    "integration", "flow", "step", "state", "range", "from", "to",
+    "q", "key", "code", "source", "class", "run", "cause", "reason", "unit", "tag", "assignee", "assigned", "tab",
+    "page", "integration", "flow", "step", "state", "range", "from", "to", "shown", "resolved_range", "resolved_from",
+    "resolved_to",
 )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.core.text import storable
+from apps.errors import querysets
 from apps.errors.models import Error, ErrorText
-from apps.errors.search import folded, remove_texts, words_of
+from apps.errors.search import are_common, folded, remove_texts, words_of
 from tests.factories import make_error, make_flow, step_of
 
 pytestmark = pytest.mark.django_db
@@ -58,8 +59,8 @@ def test_a_search_goes_on_with_filters_order_and_limit(errors, flow):
     assert list(Error.objects.of(flow.account).search("number").open()[:1]) == [errors["price"]]
 
 
-def test_a_search_is_one_query(errors, django_assert_num_queries):
-    with django_assert_num_queries(1):
+def test_a_search_is_one_query_and_one_that_looks_how_common_the_words_are(errors, django_assert_num_queries):
+    with django_assert_num_queries(2 if connection.vendor == "postgresql" else 1):
         list(Error.unscoped.search("not a number").newest_first()[:50])
 
 
@@ -148,3 +149,22 @@ def test_any_question_finds_exactly_the_texts_that_hold_its_words(flow, text, qu
         expected = not question.strip() or (bool(words) and all(word in folded(text) for word in words))
         assert Error.unscoped.filter(pk=error.pk).search(question).exists() is expected
         transaction.set_rollback(True)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite asks its index in any case")
+@pytest.mark.parametrize("question", ["price", "NUMBER price", "umbe", "of", "nothing of the kind", "a 1", "sku-4711"])
+def test_common_words_are_found_the_other_way_too(errors, monkeypatch, question):
+    found = {}
+    for is_common in (True, False):
+        monkeypatch.setattr(querysets, "are_common", lambda words, using, answer=is_common: answer)
+        found[is_common] = set(Error.unscoped.search(question))
+    assert found[True] == found[False]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite asks its index in any case")
+def test_what_many_texts_hold_is_common(flow):
+    for number in range(10):
+        make_error(step=step_of(flow), message=f"Price {number} is wrong" + " twice" * (number < 2))
+    assert are_common(["price", "wrong"])
+    assert not are_common(["twice"])
+    assert not are_common(["price", "nowhere"])
