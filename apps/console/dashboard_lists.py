@@ -16,7 +16,8 @@ from apps.runs.statuses import RunOutcome, RunStatus, Trigger
 
 DEFAULT_RANGE, DEFAULT_SORT = "7d", "-open"
 RANGES = ("24h", "7d", "30d")
-LAST_STATUSES = [*RunOutcome.values, RunStatus.RUNNING.value, RunStatus.QUEUED.value, "never_run"]
+UNDER_WAY = (RunStatus.RUNNING.value, RunStatus.QUEUED.value, RunStatus.RETRYING.value)
+LAST_STATUSES = [*RunOutcome.values, *UNDER_WAY, "never_run"]
 SORTS: dict[str, Callable[[FlowRow], Any]] = {
     "flow": lambda row: row.flow.name.casefold(),
     "open": lambda row: row.opened.errors,

@@ -195,16 +195,17 @@ def is_in_delivery(run: Run) -> bool:
 
 
 @repeated
-def cancel_run(*, run: Run, member: Member | None) -> Run:
+def cancel_run(*, run: Run, member: Member | None, reason: str = "") -> Run:
     """Ask for a run's end at its next page boundary; one that nobody works on is canceled at once.
 
-    One that failed and waits to be run again has failed for good. Raises RunRefused for a run that has ended.
+    One that failed and waits to be run again has failed for good; `reason` says why. Raises RunRefused for a run that
+    has ended.
     """
     locked = Run.objects.of(run.account_id).select_for_update().get(pk=run.pk)
     if locked.is_ended:
         raise RunRefused(f"Run {locked} has ended already: {locked.get_outcome_display().lower()}.")
     if locked.status == RunStatus.RETRYING:
-        return cancel_rerun(run=locked, member=member)
+        return cancel_rerun(run=locked, member=member, reason=reason)
     Run.objects.of(run.account_id).filter(pk=locked.pk).update(
         cancel_requested_at=database_now(), canceled_by=member, change_no=F("change_no") + 1
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, F, FloatField, Func, QuerySet, Sum
+from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum
 
 from apps.console.access import Reach
 from apps.console.ranges import Range
@@ -49,7 +49,7 @@ class Latest:
 
 @dataclass(frozen=True)
 class RangeSums:
-    """Of the runs that started in the range and have ended."""
+    """Of the runs that started in the range and have ended; the attempts of one that was run again are one run."""
 
     runs: int = 0
     success: int = 0
@@ -121,15 +121,18 @@ def range_sums(reach: Reach, span: Range) -> dict[int, RangeSums]:
         rows.order_by()
         .values("flow_id")
         .annotate(
-            n=Count("pk"),
+            n=Count("pk", filter=Q(attempt=1)),
             good=Sum("success"),
             left_out=Sum("ignored"),
             bad=Sum(F("errors") + F("unit_errors")),
-            length=Avg(SecondsBetween("started_at", "ended_at")),
+            length=Sum(SecondsBetween("started_at", "ended_at")),
         )
         .values_list("flow_id", "n", "good", "left_out", "bad", "length")
     )
-    return {flow: RangeSums(*numbers) for flow, *numbers in found}
+    return {
+        flow: RangeSums(n, *counts, average=length / n if n and length is not None else None)
+        for flow, n, *counts, length in found
+    }
 
 
 def bucket_sums(reach: Reach, span: Range) -> dict[int, BucketSums]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.db.models import Q
 
+from apps.console.selectors.attempts import attempts_of
 from apps.console.selectors.flow_page import FlowHead
 from apps.console.selectors.run_page import StepRow, duration_of, step_state
 from apps.console.selectors.run_words import canceled_text, started_by_text
@@ -20,18 +21,17 @@ LAST_RUNS = 1000
 PAGE_SIZE = 25
 MOST_UNFOLDED = 10
 RETRIES = (RunKind.RETRY, RunKind.AUTO_RETRY)
+UNDER_WAY = (RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.RETRYING)
 # the choices of the status filter: the word on screen and the condition
 STATUSES: dict[str, tuple[str, Q]] = {
     "completed": ("completed", Q(outcome__in=[RunOutcome.COMPLETED, RunOutcome.EMPTY])),
     "with_errors": ("completed with errors", Q(outcome=RunOutcome.COMPLETED_WITH_ERRORS)),
     "failed": ("failed", Q(status=RunStatus.FAILED)),
     "canceled": ("canceled", Q(status=RunStatus.CANCELED)),
-    "active": ("running or queued", Q(status__in=[RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.RETRYING])),
+    "active": ("running, queued or retrying", Q(status__in=UNDER_WAY)),
     "retries": ("retry runs", Q(kind__in=RETRIES)),
 }
-NOTHING = Q(success=0, ignored=0, errors=0, unit_errors=0) & ~Q(
-    status__in=[RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.RETRYING]
-)
+NOTHING = Q(success=0, ignored=0, errors=0, unit_errors=0) & ~Q(status__in=UNDER_WAY)
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,13 @@ class HistoryFilter:
 
 @dataclass(frozen=True)
 class HistoryRow:
+    """A run; one that was run again is one row, the newest of its `attempts`."""
+
     run: Run
     is_unfolded: bool
     busy_ms: int | None
     steps: Sequence[StepRow]
+    attempts: Sequence[Run] = ()
 
     @property
     def look(self) -> str:
@@ -95,15 +98,22 @@ class History:
 
 
 def history_of(flow: Flow, head: FlowHead, chosen: HistoryFilter, *, cursor: str, unfolded: Iterable[int]) -> History:
-    """Four queries, whatever the number of runs. Raises BadCursorError for a cursor of another list."""
-    rows = filtered(last_runs(flow), chosen)
+    """Four queries, whatever the number of runs; one more if some were run again.
+
+    Raises BadCursorError for a cursor of another list.
+    """
+    rows = filtered(last_runs(flow), chosen).last_attempts()
     hidden = rows.filter(NOTHING).count()
     shown = rows.exclude(NOTHING) if chosen.hides_empty else rows
     people = shown.select_related("started_by__user", "canceled_by__user")
     page = keyset_page(people, cursor=cursor, size=PAGE_SIZE)
     open_ids = set(list(unfolded)[:MOST_UNFOLDED])
     counts = step_counts(flow, [run.pk for run in page.rows])
-    found = [history_row(run, head, counts.get(run.pk, {}), run.pk in open_ids) for run in page.rows]
+    attempts = attempts_of(page.rows)
+    found = [
+        history_row(run, head, counts.get(run.pk, {}), attempts.get(run.pk, ()), run.pk in open_ids)
+        for run in page.rows
+    ]
     return History(found, hidden, page.previous_cursor, page.next_cursor)
 
 
@@ -134,8 +144,10 @@ def step_counts(flow: Flow, run_ids: Sequence[int]) -> dict[int, dict[int, StepR
     return found
 
 
-def history_row(run: Run, head: FlowHead, counts: dict[int, StepRun], is_unfolded: bool) -> HistoryRow:
+def history_row(
+    run: Run, head: FlowHead, counts: dict[int, StepRun], attempts: Sequence[Run], is_unfolded: bool
+) -> HistoryRow:
     nodes = [*head.nodes, *(node for node in head.removed if node.step.pk in counts)]
     rows = [StepRow(node, counts.get(node.step.pk), step_state(run, node, counts.get(node.step.pk))) for node in nodes]
     busy_ms = sum(row.busy_ms for row in counts.values()) if counts else None
-    return HistoryRow(run, is_unfolded, busy_ms, rows if is_unfolded else ())
+    return HistoryRow(run, is_unfolded, busy_ms, rows if is_unfolded else (), attempts)

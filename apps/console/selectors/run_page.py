@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Left
 
+from apps.console.selectors.attempts import attempts_of
 from apps.console.selectors.flow_page import FlowHead, Node
 from apps.core.clock import wall_now
 from apps.errors.models import Error
@@ -77,6 +78,7 @@ class RunView:
     squares: Squares
     errors: Sequence[Error]
     lines: Sequence[RunLog]
+    attempts: Sequence[Run] = ()
 
     @property
     def has_rolled_back(self) -> bool:
@@ -101,7 +103,7 @@ class RunView:
 
     @property
     def is_waiting(self) -> bool:
-        return bool(self.run.wait_reason) and not self.run.is_ended
+        return bool(self.run.wait_reason) and not self.run.has_stopped
 
 
 @dataclass(frozen=True)
@@ -120,23 +122,24 @@ class Balance:
 
 
 def run_view(run: Run, head: FlowHead) -> RunView:
-    """Four queries: step counts, pages, newest errors, newest lines of the log."""
+    """Four queries: step counts, pages, newest errors, newest lines of the log. One more if it was run again."""
     counts = {row.step_id: row for row in StepRun.objects.of(run.account_id).filter(run=run)}
     nodes = [*head.nodes, *(node for node in head.removed if node.step.pk in counts)]
     rows = [StepRow(node, counts.get(node.step.pk), step_state(run, node, counts.get(node.step.pk))) for node in nodes]
-    return RunView(run, rows, squares_of(run), newest_errors(run), newest_lines(run))
+    attempts = attempts_of([run]).get(run.pk, ())
+    return RunView(run, rows, squares_of(run), newest_errors(run), newest_lines(run), attempts)
 
 
 def step_state(run: Run, node: Node, counts: StepRun | None) -> str:
     """The key of the look of a step's state in a run."""
-    if run.status == RunStatus.QUEUED or (counts is None and not run.is_ended):
+    if run.status == RunStatus.QUEUED or (counts is None and not run.has_stopped):
         return "waiting"
-    if not run.is_ended:
+    if not run.has_stopped:
         is_exported = node.step.kind == StepKind.EXPORT and run.done_exporting
         return "completed" if is_exported else "waiting" if run.wait_reason else "running"
     if counts is None:
         return "empty"
-    if counts.unit_errors and run.status == RunStatus.FAILED:
+    if counts.unit_errors and run.status in (RunStatus.FAILED, RunStatus.RETRYING):
         return "failed"
     return "completed_with_errors" if counts.errors or counts.unit_errors else "completed"
 

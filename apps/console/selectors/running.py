@@ -35,6 +35,11 @@ class Work:
         return bool(self.run.status == RunStatus.QUEUED)
 
     @property
+    def waits_until(self) -> datetime | None:
+        """When a failed run is run again."""
+        return self.run.not_before if self.run.status == RunStatus.RETRYING else None
+
+    @property
     def records(self) -> int:
         run = self.run
         return run.success + run.ignored + run.failed + run.rolled_back
@@ -74,8 +79,8 @@ class Work:
 
 
 def works(reach: Reach) -> list[Work]:
-    """Runs at work by their start, then the queue in its order; three queries."""
-    rows = _with_names(Run.objects.of(reach.account_id).active().filter(**reach.where_copied()))
+    """Runs at work or waiting to be run again by their start, then the queue in its order; three queries."""
+    rows = _with_names(Run.objects.of(reach.account_id).under_way().filter(**reach.where_copied()))
     return works_of(reach, rows.order_by("pk")[:MOST_RUNS])
 
 

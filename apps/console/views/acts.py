@@ -49,7 +49,7 @@ def disable(request: HttpRequest, flow_id: int) -> HttpResponse:
 def cancel(request: HttpRequest, run_id: int) -> HttpResponse:
     run = get_run(request, run_id, to=Act.CANCEL_RUN)
     try:
-        left = cancel_run(run=run, member=member_of(request))
+        left = cancel_run(run=run, member=member_of(request), reason=request.POST.get("reason", ""))
     except RunRefused as refused:
         messages.error(request, str(refused))
     else:
@@ -60,6 +60,8 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponse:
 def cancel_text(run: str, status: str, flow: str) -> str:
     if status == RunStatus.CANCELED:
         return f"Run {run} of {flow} is canceled."
+    if status == RunStatus.FAILED:
+        return f"Run {run} of {flow} is not run again. What it had not delivered stands in its open errors."
     return f"Run {run} of {flow} ends after the page that is in work; what was committed stays."
 
 
