@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 
-from apps.errors.models import Error
+from apps.accounts.models import Member
+from apps.errors.models import Error, ErrorTag, Tag
 from apps.errors.services import retry_errors
+from apps.errors.services.views import save_view
 from apps.flows.models import Connection
 from tests.browser.driver import Driver
 from tests.console.scenes import Scene, make_scene, start_work
@@ -58,6 +60,10 @@ PAGES = [  # in curly brackets: ids of the scene
     "/errors/edit?all=1&query=cause%3D{cause}%26state%3Dopen&upto={error}",
     "/errors/edit?error={error}&kind=set&field=altitude&value=300&step=preview",
     "/flows/{flow}/steps/{step}/errors/{error}/notes/",
+    "/flows/{flow}/steps/{step}/errors/open/?assignee=me&tag={tag}",
+    "/errors/tags/",
+    "/errors/tags/{tag}/delete",
+    "/errors/views/",
     "/errors/?view=list",
     "/errors/?q=nothing&state=all&step={step}",
     "/design/",
@@ -82,6 +88,16 @@ def retried(scene: Scene) -> dict[str, int]:
     return {"retry": oldest.retry_run_id or 0, "act": act.pk}
 
 
+def noted(error: Error) -> dict[str, int]:
+    """The error is Mara's and has a tag, and she has a view of it."""
+    mara = Member.objects.of(error.account_id).get(user__username="mara")
+    tag = Tag.unscoped.create(account_id=error.account_id, name="supplier asked")
+    ErrorTag.unscoped.create(account_id=error.account_id, error=error, tag=tag)
+    Error.unscoped.filter(pk=error.pk).update(has_notes=True, assignee=mara)
+    save_view(member=mara, name="Mine", query=f"tag={tag.pk}&assignee=me", is_shared=True)
+    return {"tag": tag.pk}
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_accessible_fits_and_obeys_the_policy(
     signed_in: Driver, settings: Any, shot_folder: Path | None, path: str
@@ -100,6 +116,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
         cause=error.cause_id,
         connection=warehouse.pk,
         **retried(scene),
+        **noted(error),
     )
     assert signed_in.inspect(address, shots=shot_folder) == []
 
