@@ -85,9 +85,18 @@ def _row_cells(request: HttpRequest, reach: Reach, flow_ids: list[int], with_str
         "rows": [(flow, opened.get(flow.pk, NOTHING_OPEN), latest_of(flow)) for flow in flows],
         "strip": strip_of(reach, opened, midnight_of(request)) if with_strip else None,
         "is_account": reach == reach_of(request),
+        "errors_query": _errors_query(request, reach),
         "n_running": pulse_of(request).running,
     }
     yield render_to_string("dashboard/_live_rows.html", context, request)
+
+
+def _errors_query(request: HttpRequest, reach: Reach) -> str:
+    """The list of errors that the strip's numbers lead to, as on the page: of one integration, or "" for all."""
+    if reach == reach_of(request):
+        return ""
+    rows = Integration.objects.of(reach.account_id).filter(pk__in=reach.integration_ids or ())
+    return "".join(f"?view=list&integration={slug}" for slug in rows.values_list("slug", flat=True))
 
 
 @topic("running")
@@ -103,6 +112,7 @@ def running_told(request: HttpRequest, key: str) -> Told:
             "may_cancel": {work.run.pk for work in works if may_do(request, Act.CANCEL_RUN, work.run.integration_id)},
             "strip": strip_of(reach, open_counts(reach), midnight_of(request)),
             "is_account": reach == reach_of(request),
+            "errors_query": _errors_query(request, reach),
             "n_running": pulse_of(request).running,
         }
         yield render_to_string("dashboard/_live_runs.html", context, request)

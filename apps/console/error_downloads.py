@@ -9,7 +9,6 @@ from apps.console.access import member_of
 from apps.console.csv_files import csv_stream
 from apps.console.selectors.error_filters import filter_of, matching
 from apps.console.selectors.run_words import person
-from apps.console.spans import span_of
 from apps.console.views.reading import reader_of
 from apps.errors.models import Error, RetryData
 from apps.errors.querysets import ErrorQuerySet
@@ -29,7 +28,7 @@ def wants_download(request: HttpRequest) -> bool:
 def error_download(request: HttpRequest, rows: ErrorQuerySet, name: str) -> StreamingHttpResponse:
     """The errors of `rows` that match the filters of the address, newest first."""
     zone, now = reader_of(request)
-    found = matching(rows, filter_of(member_of(request), request.GET, span_of(request, zone, now)))
+    found = matching(rows, filter_of(member_of(request), request.GET, zone, now))
     related = found.select_related("flow", "step", "cause", "resolved_by__user").order_by("-id")
     if request.GET["format"] == "csv":
         return csv_stream(f"{name}.csv", HEADER, map(csv_row, related.defer("effects").iterator(CHUNK)))

@@ -36,6 +36,13 @@ class Range:
         return f"from={self.since:%Y-%m-%dT%H:%M}Z{until}"
 
     @property
+    def resolved_query(self) -> str:
+        """The half hours that the range touches as a filter of resolved errors: what the sums of the buckets count."""
+        slots = {"from": self.first_slot, "to": self.end_slot}
+        moments = {name: datetime.fromtimestamp(slot * HALF_HOUR_S, UTC) for name, slot in slots.items() if slot}
+        return "&".join(f"resolved_{name}={moment:%Y-%m-%dT%H:%MZ}" for name, moment in moments.items())
+
+    @property
     def first_slot(self) -> int:
         """The half hour of the analytics buckets in which the range starts."""
         return int(self.since.timestamp()) // HALF_HOUR_S

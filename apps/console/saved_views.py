@@ -13,7 +13,8 @@ from apps.errors.models import SavedView
 
 KEPT = (
     "view", "state", "tab", "integration", "flow", "step", "q", "class", "source", "code", "run", "cause", "key",
-    "reason", "unit", "tag", "assignee", "range", "from", "to",
+    "reason", "unit", "tag", "assignee", "shown", "range", "from", "to",
+    "resolved_range", "resolved_from", "resolved_to",
 )  # fmt: skip
 LISTS_OF_STEP = {"open": "step-errors", "resolved": "step-errors-resolved", "retries": "step-retries"}
 

@@ -6,6 +6,7 @@ resolved) after the page was read are not swept in.
 
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, QueryDict
@@ -13,10 +14,9 @@ from django.http import Http404, HttpRequest, QueryDict
 from apps.accounts.models import Member
 from apps.accounts.permissions import ACTS, Act
 from apps.console.access import Reach, may_do, member_of, reach_of, roles_of
-from apps.console.selectors.error_filters import ErrorFilter, filter_of, matching
+from apps.console.selectors.error_filters import RESOLVED, ErrorFilter, filter_of, matching
 from apps.console.selectors.error_places import Place
 from apps.console.selectors.errors import STATES, ErrorPage, errors_in, order_of
-from apps.console.spans import Span, span_in
 from apps.console.views.reading import reader_of
 from apps.core.ids import LARGEST_KEY
 from apps.errors.models import Error
@@ -81,14 +81,14 @@ def _ticked(reach: Reach, chosen: Selection) -> ErrorQuerySet:
 def _all_that_match(request: HttpRequest, reach: Reach, chosen: Selection) -> ErrorQuerySet:
     query = QueryDict(chosen.query)
     zone, now = reader_of(request)
-    return up_to(listed_errors(reach, member_of(request), query, span_in(query, zone, now)), chosen.state, chosen.upto)
+    return up_to(listed_errors(reach, member_of(request), query, zone, now), chosen.state, chosen.upto)
 
 
-def listed_errors(reach: Reach, member: Member, query: QueryDict, span: Span) -> ErrorQuerySet:
+def listed_errors(reach: Reach, member: Member, query: QueryDict, zone: ZoneInfo, now: datetime) -> ErrorQuerySet:
     """The errors on the account's list at this query: state, place and filters."""
     state = query.get("state", "open")
     rows = errors_in(reach, state if state in STATES else "open").filter(**reach.where("flow__integration"))
-    return matching(Place.of(query).narrowed(rows), filter_of(member, query, span))
+    return matching(Place.of(query).narrowed(rows), filter_of(member, query, zone, now))
 
 
 def where_allowed(request: HttpRequest, rows: ErrorQuerySet, act: Act) -> ErrorQuerySet:
@@ -102,15 +102,16 @@ def where_allowed(request: HttpRequest, rows: ErrorQuerySet, act: Act) -> ErrorQ
 
 
 # --- where a list began ----------------------------------------------------------------------------------------------
-def list_query(request: HttpRequest, state: str, span: Span, **place: int) -> str:
+def list_query(request: HttpRequest, state: str, wanted: ErrorFilter, **place: int) -> str:
     """The filters of the list on screen as a query of the account's list, with relative times made absolute."""
     query = request.GET.copy()
-    for name in ("page", "format", "view", "range"):
+    for name in ("page", "format", "view", "range", f"{RESOLVED}range"):
         query.pop(name, None)
-    if span.since is not None:
-        query["from"] = span.since.isoformat(timespec="seconds")
-    if span.until is not None:
-        query["to"] = span.until.isoformat(timespec="seconds")
+    for prefix, span in (("", wanted.span), (RESOLVED, wanted.resolved)):
+        if span.since is not None:
+            query[f"{prefix}from"] = span.since.isoformat(timespec="seconds")
+        if span.until is not None:
+            query[f"{prefix}to"] = span.until.isoformat(timespec="seconds")
     query["state"] = state
     for name, key in place.items():
         query[name] = str(key)

@@ -6,18 +6,20 @@ The search field also takes prefixes: `key:A-17 code:23505 run:r-48213 connectio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 from django.http import QueryDict
 
 from apps.accounts.models import Member
-from apps.console.spans import Span
+from apps.console.spans import Span, span_in
 from apps.core.ids import LARGEST_KEY, Kind, WrongIdError, parse_short_id
 from apps.core.text import storable
 from apps.engine.records import key_hash
 from apps.errors.models import Cause, ErrorTag
-from apps.errors.querysets import ErrorQuerySet
-from apps.errors.states import Classification, ErrorUnit, Reason
+from apps.errors.querysets import SHOWN_AS, ErrorQuerySet
+from apps.errors.states import ERROR_LOOKS, Classification, ErrorUnit, Reason
 
 CLASSES = {str(value): str(label) for value, label in Classification.choices}
 PREFIXES = re.compile(r'(?<!\S)(key|code|run):(?:"([^"]*)"|(\S+))')
@@ -33,6 +35,8 @@ REASONS = {name: words for name, (words, _) in REASON_GROUPS.items()} | {
     str(value): str(label).lower() for value, label in Reason.choices
 }
 ME, NOBODY = "me", "nobody"
+SHOWN = {name: ERROR_LOOKS[name].word.lower() for name in SHOWN_AS}
+RESOLVED = "resolved_"  # before `range`, `from` and `to`: when the error was resolved
 UNITS = {"record": "records only", "units": "pages, runs and windows"}
 ASSIGNEES = {ME: "me", NOBODY: "nobody"}
 
@@ -51,6 +55,7 @@ class ErrorFilter:
     tag: int | None = None
     assignee: int | None = None  # blank with `assignee=nobody`
     span: Span = field(default_factory=Span)
+    resolved: Span = field(default_factory=Span)
     is_impossible: bool = False
 
     def text(self, name: str) -> str:
@@ -63,7 +68,7 @@ class ErrorFilter:
 
     @property
     def is_on(self) -> bool:
-        return bool(self.texts) or bool(self.span.name)
+        return bool(self.texts or self.span.name or self.resolved.name)
 
     @property
     def names(self) -> list[str]:
@@ -77,14 +82,16 @@ class ErrorFilter:
         found += [f"assigned to {ASSIGNEES.get(self.text('assignee'), 'one member')}"] if self.text("assignee") else []
         found += [REASONS.get(self.text("reason"), self.text("reason"))] if self.text("reason") else []
         found += [UNITS.get(self.text("unit"), self.text("unit"))] if self.text("unit") else []
-        return found + ([f"occurred {self.span.text}"] if self.span.name else [])
+        found += [SHOWN.get(self.text("shown"), self.text("shown"))] if self.text("shown") else []
+        found += [f"occurred {self.span.text}"] if self.span.name else []
+        return found + ([f"resolved {self.resolved.text}"] if self.resolved.name else [])
 
 
-PARAMETERS = ("q", "class", "source", "code", "run", "cause", "key", "reason", "unit", "tag", "assignee")
+PARAMETERS = ("q", "class", "source", "code", "run", "cause", "key", "reason", "unit", "tag", "assignee", "shown")
 
 
-def filter_of(member: Member, query: QueryDict, span: Span) -> ErrorFilter:
-    """The filter that an address names, as this member means it.
+def filter_of(member: Member, query: QueryDict, zone: ZoneInfo, now: datetime) -> ErrorFilter:
+    """The filter that an address names, as this member means it; a time without a zone is in his.
 
     What cannot match anything (a run `x`) makes the list empty, not broken.
     """
@@ -105,7 +112,8 @@ def filter_of(member: Member, query: QueryDict, span: Span) -> ErrorFilter:
         cause,
         tag,
         assignee,
-        span,
+        span_in(query, zone, now),
+        span_in(query, zone, now, prefix=RESOLVED),
         is_bad_run or is_bad_cause or is_bad_tag or is_bad_assignee,
     )
 
@@ -145,6 +153,7 @@ def matching(rows: ErrorQuerySet, wanted: ErrorFilter) -> ErrorQuerySet:
     if wanted.is_impossible:
         return rows.none()
     rows = rows.filter(_conditions(wanted)).occurred_between(wanted.span.since, wanted.span.until)
+    rows = rows.resolved_between(wanted.resolved.since, wanted.resolved.until)
     if wanted.cause is not None:
         rows = rows.filter(cause__in=merged_with(wanted.account, wanted.cause))
     if wanted.tag is not None:
@@ -174,6 +183,8 @@ def _conditions(wanted: ErrorFilter) -> Q:
     if wanted.text("reason"):
         group = REASON_GROUPS.get(wanted.text("reason"))
         found &= Q(reason__in=group[1] if group else (wanted.text("reason"),))
+    if wanted.text("shown"):
+        found &= SHOWN_AS.get(wanted.text("shown"), Q(pk__in=[]))
     if wanted.text("unit"):
         is_record = Q(unit=ErrorUnit.RECORD)
         found &= is_record if wanted.text("unit") == "record" else ~is_record

@@ -11,10 +11,10 @@ from apps.console.access import may_do_somewhere, member_of
 from apps.console.filters import Filter, address_with, choice_filter, hidden_fields
 from apps.console.saved_views import view_menu
 from apps.console.selection import Selection, list_query, top_of
-from apps.console.selectors.error_filters import CLASSES, REASONS, ErrorFilter, filter_of
+from apps.console.selectors.error_filters import CLASSES, REASONS, RESOLVED, SHOWN, ErrorFilter, filter_of
 from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, ErrorPage, cursor_at, error_page
 from apps.console.selectors.notes import Notable
-from apps.console.spans import span_filter, span_of
+from apps.console.spans import span_filter
 from apps.console.views.note_filters import note_filters
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
@@ -40,7 +40,7 @@ def list_context(
     the flow and the step that the list is of, where its address does not say it as a filter.
     """
     zone, now = reader_of(request)
-    wanted = filter_of(member_of(request), request.GET, span_of(request, zone, now))
+    wanted = filter_of(member_of(request), request.GET, zone, now)
     page, damaged, top = None, "", ""
     try:
         is_counted = wanted.is_on or (state != "open" and error is None)
@@ -52,7 +52,7 @@ def list_context(
         top = top_of(rows, wanted, page, state)
     except BadCursorError as problem:
         damaged = str(problem)
-    query = list_query(request, state, wanted.span, **(place or {}))
+    query = list_query(request, state, wanted, **(place or {}))
     notable = Notable(wanted.account)
     return {
         "notable": notable,
@@ -71,6 +71,8 @@ def list_context(
         "wanted": wanted,
         "most_counted": MOST_COUNTED,
         "span": span_filter(request, "Occurred", wanted.span),
+        "resolved_span": span_filter(request, "Resolved", wanted.resolved, prefix=RESOLVED),
+        "has_doubts": page is not None and any(row.shown_state == "in_doubt" for row in page.rows),
         "filters": [
             *filters_of(request, wanted, choices, state, is_narrow=error is not None),
             *note_filters(request, notable, is_narrow=error is not None),
@@ -103,6 +105,8 @@ def filters_of(
     ]
     if not is_narrow or wanted.text("code"):
         found.append(choice_filter(request, "code", "Code", options(choices.codes, wanted.text("code"))))
+    if state in ("open", "all") and (not is_narrow or wanted.text("shown")):
+        found.append(choice_filter(request, "shown", "Shown as", [("", "any"), *SHOWN.items()]))
     if state == "resolved" and (not is_narrow or wanted.text("reason")):
         found.append(choice_filter(request, "reason", "Why", [("", "any"), *REASONS.items()]))
     given = [("run", "Run"), ("key", "Trace key"), ("cause", "Root cause"), ("unit", "Unit")]

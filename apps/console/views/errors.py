@@ -14,6 +14,7 @@ from apps.console.error_topics import error_topic
 from apps.console.flow_topics import step_topic
 from apps.console.live import live_address
 from apps.console.loaded import error_of, keep_step, step_of
+from apps.console.selectors.error_filters import RESOLVED
 from apps.console.selectors.errors import ErrorDetail, ErrorPage, choices_of, errors_in
 from apps.console.selectors.flow_page import Node, nodes_of
 from apps.console.selectors.retries import Editor, possible_acts
@@ -22,6 +23,9 @@ from apps.console.views.flows import flow_crumbs
 from apps.errors.models import Error
 from apps.errors.states import ErrorState
 from apps.flows.models import Step
+
+ONLY_RESOLVED = ("reason", *(f"{RESOLVED}{name}" for name in ("range", "from", "to")))
+"""Filters that say something about resolved errors alone."""
 
 
 @member_page
@@ -137,9 +141,10 @@ def list_path(step: Step, state: str) -> str:
 
 
 def list_url(request: HttpRequest, step: Step, state: str) -> str:
-    """The list with the filters of this address; a reason is a filter of the resolved ones alone."""
+    """The list with the filters of this address that fit its state."""
     query = request.GET.copy()
-    for name in ("page",) if state == "resolved" else ("page", "reason"):
+    others = ("shown",) if state == "resolved" else ONLY_RESOLVED
+    for name in ("page", *others):
         query.pop(name, None)
     text = query.urlencode()
     return f"{list_path(step, state)}?{text}" if text else list_path(step, state)

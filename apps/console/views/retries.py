@@ -16,7 +16,6 @@ from apps.console.saved_views import view_menu
 from apps.console.selectors.error_filters import filter_of
 from apps.console.selectors.notes import Notable
 from apps.console.selectors.retry_runs import RetryPage, retry_page
-from apps.console.spans import span_of
 from apps.console.views.errors import step_frame
 from apps.console.views.flows import flow_crumbs
 from apps.console.views.note_filters import note_filters
@@ -52,7 +51,7 @@ def retries_context(request: HttpRequest, flow: Flow, step: Step | None) -> dict
     """A page of retries; a damaged cursor shows none and says so."""
     page, damaged = RetryPage([], "", ""), ""
     zone, now = reader_of(request)
-    wanted = filter_of(member_of(request), request.GET, span_of(request, zone, now))
+    wanted = filter_of(member_of(request), request.GET, zone, now)
     place = {"flow": flow.pk, "step": step.pk} if step else {"flow": flow.pk}
     try:
         page = retry_page(flow, step, wanted, cursor=cursor_of(request))
