@@ -130,6 +130,14 @@ def test_many_are_asked_about_with_what_it_means(page: Client, step: Step, shade
     assert "3 : is not in doubt" in text
 
 
+def test_the_page_of_a_root_cause_leads_to_marking_where_it_has_doubts(page: Client, step: Step, shades: None) -> None:
+    doubt, plain = (Error.unscoped.get(key=key) for key in ("doubt", "plain"))
+    assert "mark-sent" not in html_of(page, f"/errors/causes/{plain.cause_id}/")
+    found = re.search(r'href="(/errors/mark-sent[^"]+)"', html_of(page, f"/errors/causes/{doubt.cause_id}/"))
+    assert found is not None
+    assert "Mark as sent 1 error?" in text_of(html_of(page, found[1].replace("&amp;", "&")))
+
+
 # --- when it was resolved --------------------------------------------------------------------------------------------
 @pytest.fixture
 def resolved(step: Step, run: Run, noon: datetime) -> None:

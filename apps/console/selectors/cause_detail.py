@@ -124,6 +124,11 @@ class CauseDetail:
         return list(shown.select_related("step", "flow", "cause").newest_first()[:NEWEST])
 
     @property
+    def has_doubts(self) -> bool:
+        """Whether some of its newest errors are in doubt."""
+        return any(error.shown_state == "in_doubt" for error in self.newest)
+
+    @property
     def newest_id(self) -> int:
         return max((error.pk for error in self.newest), default=0)
 

@@ -199,8 +199,8 @@ def cause_page(reach: Reach, wanted: CauseFilter, *, now: datetime, cursor: str)
 def cause_rows(reach: Reach, ids: Sequence[int], *, now: datetime) -> list[CauseRow]:
     """The lines of these causes, in any state; ids out of reach are left out."""
     merged = Exists(Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk")))
-    found = heads(reach).filter(pk__in=ids).annotate(has_members=merged).select_related("step", "flow")
-    rows = [CauseRow(cause, cause.group_open, now) for cause in found.order_by("pk")]
+    found: QuerySet[Any] = heads(reach).filter(pk__in=ids).annotate(has_members=merged)
+    rows = [CauseRow(cause, cause.group_open, now) for cause in found.select_related("step", "flow").order_by("pk")]
     fill_rows(reach, rows, now)
     return rows
 
