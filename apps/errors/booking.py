@@ -31,8 +31,8 @@ def book_page(book: Book, result: PageResult) -> Booked:
     """Write the errors of a delivered page and resolve those that its passes resolve."""
     states = _lock_states(book)
     retried = ended_retries(book.account, book.run, book.steps, result, is_auto=book.is_auto_retry)
-    again = {r.id for r in retried if r.is_again}
-    new = [new_error(book, entry) for entry in result.failures() if entry.item.error not in again]
+    without = {r.id for r in retried if not r.makes_row}
+    new = [new_error(book, entry) for entry in result.failures() if entry.item.error not in without]
     return _book(book, new, result, retried, states)
 
 

@@ -35,13 +35,21 @@ class Retried:
     item: Item
     entry: FailedRecord | None
     reason: str = ""
-    is_again: bool = False
+    makes_row: bool = True
     new_error: int | None = None
     has_notes: bool = False
     assignee: int | None = None
     tries: int = 1
     verdict: str = ""
     heir: int | None = None
+<<<<<<< HEAD
+
+    @property
+    def is_again(self) -> bool:
+        """An automatic attempt that failed: it is recorded on the same error, which waits for the next one."""
+        return not self.makes_row and not self.reason
+=======
+>>>>>>> 201b9494ffd6339a23d6eb274d7479f744014b1f
 
     @property
     def is_skipped(self) -> bool:
@@ -111,8 +119,12 @@ def _judge(retried: Retried, steps: Sequence[int], result: PageResult, *, is_aut
     elif retried.entry is None or _went_through_own_step(retried, steps, result):
         retried.reason = Reason.RETRIED
     elif is_auto and retried.was_open and steps[retried.entry.node] == retried.step and not retried.is_unknown:
+<<<<<<< HEAD
+        retried.reason, retried.makes_row = retried.verdict, False
+=======
         retried.reason = retried.verdict
         retried.is_again = not retried.verdict
+>>>>>>> 201b9494ffd6339a23d6eb274d7479f744014b1f
     else:
         retried.reason = Reason.RETRY_FAILED
 
@@ -144,6 +156,8 @@ def _item_state(retried: Retried) -> str:
 
 
 def _outcome(retried: Retried) -> str:
+    if not retried.makes_row:
+        return Reason.RETRY_FAILED
     return retried.reason or ("skipped" if retried.is_skipped else Reason.RETRY_FAILED)
 
 

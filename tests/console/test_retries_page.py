@@ -16,8 +16,7 @@ from tests.console.screens import html_of, signed_in, text_of
 from tests.factories import make_account, make_member, make_run, make_step, step_of
 from tests.fakes.running import World, books, make_world
 from tests.fakes.world import chain, table_step
-from tests.scenarios.retry_world import retry, retry_runs, run_once, work_retries
-from tests.scenarios.test_retry import flaky
+from tests.scenarios.retry_world import flaky, retry, retry_runs, run_once, work_retries
 
 pytestmark = pytest.mark.django_db
 

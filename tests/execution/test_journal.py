@@ -12,12 +12,13 @@ from apps.engine.ports import BadRecord, ConnectorError, Failure, Outage, Repeat
 from apps.errors.models import Cause, Error, ErrorText, RetryData, StepState
 from apps.execution.claims import claim_run
 from apps.execution.journal import Fenced
-from apps.flows.models import Checkpoint, Flow
+from apps.flows.models import Checkpoint
 from apps.runs.models import Bucket, FlowState, Intent, Page, Run, RunLog, StepRun
 from apps.runs.services import RunRefused, cancel_run, start_run
 from tests.factories import make_connection, make_flow
 from tests.fakes.running import World, books, make_world
 from tests.fakes.world import chain, table_step
+from tests.scenarios.retry_world import records, run_once
 
 pytestmark = pytest.mark.django_db
 
@@ -25,10 +26,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def world(account) -> World:
     return make_world(account)
-
-
-def records(*ids):
-    return [{"id": number} for number in ids]
 
 
 def test_a_page_commit_writes_counts_errors_and_checkpoint_together(world):
@@ -388,106 +385,7 @@ def test_a_connection_is_online_once_a_run_went_through_it_and_keeps_its_last_er
     assert (connection.state, connection.failures, connection.last_error) == ("online", 0, "")
 
 
-# --- auto-resolve -------------------------------------------------------------------------------------------------
-def run_once(world: World, *batches, **facts) -> Run:
-    running = world.begin(**facts)
-    for batch in batches:
-        running.run_page(batch)
-    return running.finish()
-
-
-def states() -> list[tuple[str, str, str]]:
-    return list(Error.unscoped.order_by("id").values_list("key", "state", "reason"))
-
-
-def test_the_same_key_failing_again_supersedes_the_earlier_error(world):
-    world.refuse(1)
-    run_once(world, records(1))
-    run_once(world, records(1))
-
-    assert states() == [("1", "resolved", "superseded"), ("1", "open", "")]
-    older, newer = Error.unscoped.order_by("id")
-    assert older.resolved_error_id == newer.pk
-    assert books() == []
-
-
-def test_the_key_succeeding_resolves_the_earlier_error_and_leaves_the_snapshot(world):
-    world.refuse(1)
-    first = run_once(world, records(1, 2))
-    world.refuse()
-    run_once(world, records(1, 2))
-
-    assert states() == [("1", "resolved", "succeeded")]
-    first.refresh_from_db()
-    assert first.errors == 1
-    step_run = StepRun.unscoped.get(run=first, errors=1)
-    assert (step_run.open_errors, step_run.auto_resolved) == (0, 1)
-    assert Cause.unscoped.get().open_errors == 0
-    assert books() == []
-
-
-def test_a_late_page_of_an_old_run_resolves_nothing_newer(account):
-    world = make_world(account, overlap="allow")
-    world.refuse(1)
-    old = world.begin()
-    newer = world.begin()
-    newer.run_page(records(1))
-    world.refuse()
-    old.run_page(records(1))
-
-    assert states() == [("1", "open", "")]
-    assert books() == []
-
-
-def test_an_old_runs_late_failure_is_born_superseded_when_a_newer_one_is_open(account):
-    world = make_world(account, overlap="allow")
-    world.refuse(1)
-    old = world.begin()
-    newer = world.begin()
-    newer.run_page(records(1))
-    old.run_page(records(1))
-
-    assert states() == [("1", "open", ""), ("1", "resolved", "superseded")]
-    assert books() == []
-
-
-def test_the_same_key_twice_in_one_run_with_the_same_payload_leaves_only_the_later_open(world):
-    world.refuse(1)
-    run_once(world, records(1), records(1))
-
-    assert states() == [("1", "resolved", "superseded"), ("1", "open", "")]
-    assert books() == []
-
-
-def test_the_same_key_twice_in_one_run_with_other_payloads_is_a_collision_and_both_stay_open(world):
-    world.refuse(1)
-    run_once(world, [{"id": 1, "a": 1}, {"id": 1, "a": 2}], [{"id": 1, "a": 3}])
-
-    assert [state for _, state, _ in states()] == ["open", "open", "open"]
-    assert sorted(Error.unscoped.values_list("collision_no", flat=True)) == [0, 1, 2]
-    assert books() == []
-
-
-def test_a_blank_key_is_never_auto_resolved(world):
-    world.database.fails = lambda table, body: "no"
-    run_once(world, [{"name": "a"}])
-    world.refuse()
-    run_once(world, [{"name": "a"}])
-
-    assert states() == [("", "open", "")]
-    assert books() == []
-
-
-def test_switched_off_nothing_is_auto_resolved(world):
-    world.refuse(1)
-    run_once(world, records(1))
-    Flow.unscoped.filter(pk=world.flow.pk).update(auto_resolve=False)
-    run_once(world, records(1))
-
-    assert [state for _, state, _ in states()] == ["open", "open"]
-    assert books() == []
-
-
+# --- what it costs -----------------------------------------------------------------------------------------------
 def test_a_page_without_watched_keys_asks_for_none(world):
     run_once(world, records(1))
     running = world.begin()

@@ -7,8 +7,14 @@ import pytest
 
 from apps.accounts.models import Account
 from tests.fakes.databases import make_place
-from tests.fakes.running import books
+from tests.fakes.running import World, books, make_world
 from tests.scenarios.scene import Scene
+
+
+@pytest.fixture
+def world(account: Account) -> World:
+    """A flow "source -> target" on a fake database."""
+    return make_world(account)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

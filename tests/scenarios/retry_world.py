@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
-from apps.accounts.models import Member
+from apps.accounts.models import Account, Member
+from apps.core import clock
 from apps.core.clock import read_now
+from apps.engine.plan import Policy, ScopeKind
+from apps.engine.ports import Failure
 from apps.errors.models import BulkAct, Error
 from apps.errors.services import retry_errors
+from apps.execution.dispatcher import start_retries
 from apps.execution.journal import RunJournal
 from apps.execution.retry_reader import RetryReader
 from apps.execution.worker import retries_of
 from apps.flows.models import Step
 from apps.runs.models import Run
-from tests.fakes.running import Running, World
+from tests.factories import make_step
+from tests.fakes.running import Running, World, make_world
+from tests.fakes.world import chain, table_step
 
 
 def run_once(world: World, *pages: list[dict[str, Any]]) -> Run:
@@ -64,3 +71,53 @@ def work_retry(world: World, run: Run) -> Run:
 def work_retries(world: World) -> list[Run]:
     """Work on all retry runs that have not ended."""
     return [work_retry(world, run) for run in retry_runs(world) if not run.is_ended]
+
+
+# --- what tests arrange and look at ----------------------------------------------------------------------------------
+def records(*ids: int) -> list[dict[str, Any]]:
+    return [{"id": number} for number in ids]
+
+
+def two_steps(
+    account: Account, *, scope: ScopeKind = ScopeKind.NONE, first: Policy | None = None, second: Policy | None = None
+) -> World:
+    """A flow with two imports, "target" and "second"."""
+    plan = chain(table_step(1, "target", first or Policy()), table_step(2, "second", second or Policy()), scope=scope)
+    world = make_world(account, plan=plan)
+    make_step(world.flow, key="second", name="Second", position=2)
+    return world
+
+
+def shown() -> list[tuple[str, str, str, bool]]:
+    """Key, state, reason and *Retry failed* of all errors, oldest first."""
+    rows = Error.unscoped.order_by("id").values_list("key", "state", "reason", "retry_failed")
+    return list(rows)
+
+
+def flaky(world: World, *ids: int, **facts: Any) -> None:
+    """The destination refuses these records for a passing reason, or for another one: `facts` of a Failure."""
+    said = {"code": "503", "message": "The server is busy.", "classification": "intermittent", **facts}
+    target = world.opened.targets["target"]
+    original = type(target).write
+
+    def write(batch: Any) -> Any:
+        written = original(target, batch)
+        for index, body in enumerate(batch.bodies):
+            if body.get("id") in ids:
+                written.failures[index] = Failure("application", **said)
+        return written
+
+    target.write = write
+
+
+def mended(world: World) -> None:
+    """The destination takes everything again."""
+    world.opened.targets["target"].__dict__.pop("write", None)
+
+
+def attempt(world: World, noon: datetime, seconds: float) -> int:
+    """So many seconds after noon: what is due is started and worked on. Returns how many runs were started."""
+    with clock.frozen(noon + timedelta(seconds=seconds)):
+        started = start_retries()
+        work_retries(world)
+    return started

@@ -13,8 +13,7 @@ from apps.runs.models import Run
 from apps.runs.services import cancel_run
 from tests.factories import make_member
 from tests.fakes.running import World, books, make_world
-from tests.scenarios.retry_world import retry, retry_runs, run_once, work_retry
-from tests.scenarios.test_retry import flaky, records
+from tests.scenarios.retry_world import flaky, records, retry, retry_runs, run_once, work_retry
 
 pytestmark = pytest.mark.django_db
 FIRST_ATTEMPT = timedelta(seconds=30)

@@ -29,8 +29,7 @@ from apps.flows.models import Flow
 from tests.factories import make_account, make_flow, make_member, make_step
 from tests.fakes.running import World, books, make_world
 from tests.fakes.world import chain, table_step
-from tests.scenarios.retry_world import retry, run_once, work_retries
-from tests.scenarios.test_retry import attempt, flaky, mended, records
+from tests.scenarios.retry_world import attempt, flaky, mended, records, retry, run_once, work_retries
 
 pytestmark = pytest.mark.django_db
 
