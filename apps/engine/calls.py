@@ -87,6 +87,8 @@ def fold(plan: Plan, result: PageResult) -> None:
         own.empty_fields += tally.empty_fields
         if tally.failed:
             take_failures(own, tally, node)
+    if result.culprit is not None and (node := plan.nodes[result.culprit.node]).is_inner:
+        result.culprit.inner, result.culprit.node = node.index, node.own
 
 
 def take_failures(own: Tally, inner: Tally, node: Node) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from apps.engine.handling import Detour, Undone
 from apps.engine.plan import END, ROOT, Plan
 from apps.engine.ports import Failure
-from apps.engine.records import AT_HOME, NOWHERE, Item, Name, Trip
+from apps.engine.records import AT_HOME, NOWHERE, FailedRecord, Item, Name, Trip
 from apps.engine.result import PageResult
 from apps.engine.walk import Walk
 
@@ -67,6 +67,20 @@ class Carried:
         for one in chosen:
             self._send_on(one, walk)
 
+    def give_up(self, walk: Walk, marks: list[Mark], culprit: FailedRecord) -> None:
+        """Nothing of the page stays: its visits are rolled back, its answered failures and its log are kept."""
+        for tally in walk.result.tallies.values():
+            tally.rolled_back += [entry.item for entry in tally.failed if not entry.is_handled]
+            tally.failed = [entry for entry in tally.failed if entry.is_handled]
+        for entry in in_hand(walk):
+            entry.is_handled = True
+            self.result.tally(entry.node).failed.append(entry)
+        self.result.tally(culprit.node).rolled_back.append(culprit.item)
+        walk.undone = [Undone(mark[0], ROOT, Detour(END, mark[2], AT_HOME)) for mark in marks]
+        self.take(walk)
+        self.result.culprit, self.result.log = culprit, walk.result.log
+        self.result.stopped_by = walk.result.stopped_by
+
     def _send_on(self, one: Undone, walk: Walk) -> None:
         item, place = one.item, one.place
         if one.waits:
@@ -90,6 +104,7 @@ class Carried:
             (kept.rolled_back if index in self.writers else kept.succeeded).extend(done)
             kept.ignored += [item for item in tally.ignored if _covers(spans, item, index)]
             kept.failed += [entry for entry in tally.failed if _covers(spans, entry.item, index)]
+            kept.rolled_back += [item for item in tally.rolled_back if _covers(spans, item, index)]
         for node, items, _ in walk.held:
             waiting = [item for item in items if _covers(spans, item, node.index)]
             self.result.tally(node.index).rolled_back += waiting
@@ -132,6 +147,14 @@ def writers_of(plan: Plan) -> frozenset[int]:
     """The nodes whose visits a rollback undoes: transactional imports, and the calls that stand for such."""
     undoable = [node for node in plan.nodes if node.is_undoable]
     return frozenset({node.index for node in undoable} | {node.own for node in undoable if node.is_inner})
+
+
+def in_hand(walk: Walk) -> list[FailedRecord]:
+    """The failures that handlers had in hand when a walk broke off."""
+    trips = [item.trip for box in walk.inbox for item in box] + [one.detour.trip for one in walk.undone]
+    found = [entry for trip in trips for entry in (trip.caught, *(frame.caught for frame in trip.frames))]
+    booked = {id(entry) for entry in walk.result.failures()}
+    return list({id(entry): entry for entry in found if entry is not None and id(entry) not in booked}.values())
 
 
 def outermost(undone: list[Undone]) -> tuple[list[Undone], list[Undone]]:

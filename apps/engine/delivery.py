@@ -13,6 +13,7 @@ from typing import Any
 
 from apps.engine.calls import STEPS, fold
 from apps.engine.carried import Carried, Mark, marked, restored
+from apps.engine.handling import PageFailed, leave_flow
 from apps.engine.ledger import (
     StatementScope,
     ledger_names,
@@ -24,12 +25,20 @@ from apps.engine.ledger import (
 from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session
 from apps.engine.records import Item, Page
-from apps.engine.result import FailedRecord, PageResult
+from apps.engine.result import FailedRecord, PageResult, Wait
 from apps.engine.steps import send, split
 from apps.engine.walk import Opened, Walk, outage_wait
 
 MAX_REPLAYS = 50
 """After that many walks of one page everything that still fails is taken out at once with its writes."""
+
+
+class PageWaits(Exception):  # noqa: N818 (an answer: the page is its scope)
+    """Records of a page that is one scope are tried again later, so the whole page is."""
+
+    def __init__(self, walk: Walk) -> None:
+        super().__init__()
+        self.walk = walk
 
 
 @dataclass
@@ -98,14 +107,25 @@ class Delivery:
         marks = [marked(item) for item in started]
         try:
             walk, carried = self._replay(entrance, page, marks, sessions, part)
+            if carried.result.culprit is not None:
+                roll_back(sessions)
+                return self._nothing_stays(entrance, marks, carried), []
             self._write_ledger(self.ledger_key(page, part), walk, carried, sessions)
             refusal = commit_all(sessions)
         except Outage as outage:
             roll_back(sessions)
-            return self._whole_page_waits(entrance, marks, outage), []
+            wait = outage_wait(self._first_import(), outage)
+            return self._whole_page_waits(entrance, marks, wait), []
+        except PageWaits as waiting:
+            roll_back(sessions)
+            return self._tried_again(entrance, marks, waiting.walk), []
         except BaseException:
             roll_back(sessions)
             raise
+        if refusal is not None and self.plan.scope is ScopeKind.PAGE:
+            roll_back(sessions)
+            carried.give_up(walk, marks, self._refused(marks[0], refusal))
+            return self._nothing_stays(entrance, marks, carried), []
         if refusal is not None:
             roll_back(sessions)
             return self._halves(entrance, page, marks, refusal)
@@ -120,15 +140,24 @@ class Delivery:
         """COMMIT was refused (a constraint that is checked only then): find the records that are to blame by halves."""
         items = [restored(mark) for mark in marks]
         if len(items) == 1:
-            node = self._first_import()
-            entry = FailedRecord(items[0], node.index, error.failure(), items[0].at, items[0].record)
-            entrance.set_aside(node, entry, onward=False)
+            leave_flow(entrance, self._refused(marks[0], error))
             return entrance.result, []
         middle = len(items) // 2
         second = self._walk(entrance.scope, page)
         one, copies = self._scoped_walks(entrance, page, items[:middle], ledger_part(items[:middle]))
         two, more_copies = self._scoped_walks(second, page, items[middle:], ledger_part(items[middle:]))
         return join(one, two), copies + more_copies
+
+    def _refused(self, mark: Mark, error: ConnectorError) -> FailedRecord:
+        """What was refused only at COMMIT is booked where the record began."""
+        item, start, record, *_ = mark
+        return FailedRecord(item, self._first_import().index, error.failure(), start, record)
+
+    def _nothing_stays(self, entrance: Walk, marks: list[Mark], carried: "Carried") -> PageResult:
+        """Scope page: a failure left the flow, so no record of the page counts as done."""
+        result = merge(entrance.result, PageResult(), carried)
+        result.culprit, result.undone = carried.result.culprit, [restored(mark) for mark in marks]
+        return result
 
     def _replay(
         self, entrance: Walk, page: Page, marks: list[Mark], sessions: list[Session], part: str
@@ -145,7 +174,13 @@ class Delivery:
             walk.replay_of(earlier)
             walk.forced, walk.detours, earlier = forced, carried.detours, walk
             walk.place(carried.beginning(marks))
-            walk.run(STEPS)
+            try:
+                walk.run(STEPS)
+            except PageFailed as failed:
+                carried.give_up(walk, marks, failed.entry)
+                return walk, carried
+            if self.plan.scope is ScopeKind.PAGE and any(one.waits for one in walk.undone):
+                raise PageWaits(walk)
             if not walk.undone:
                 return walk, carried
             carried.take(walk, drop_all_failed=attempt >= MAX_REPLAYS - 2)
@@ -153,10 +188,19 @@ class Delivery:
                 session.rollback_to("page")
         raise AssertionError("a walk without the failing records fails no record with writes to undo")
 
-    def _whole_page_waits(self, entrance: Walk, marks: list[Mark], outage: Outage) -> PageResult:
+    def _whole_page_waits(self, entrance: Walk, marks: list[Mark], wait: Wait | None) -> PageResult:
         result = entrance.result
         result.rest = [restored(mark) for mark in marks]
-        result.wait = outage_wait(self._first_import(), outage)
+        result.wait = wait
+        return result
+
+    def _tried_again(self, entrance: Walk, marks: list[Mark], walk: Walk) -> PageResult:
+        """Some records of a page that is one scope are tried again later: all begin again then."""
+        attempts = {item.ordinal: (item.attempt, item.generation) for item, *_ in marks}
+        result = self._whole_page_waits(entrance, marks, walk.result.wait)
+        result.log = walk.result.log
+        for item in result.rest:
+            item.attempt, item.generation = attempts[item.ordinal]
         return result
 
     def _send_held(self, walk: Walk, result: PageResult) -> None:
@@ -251,7 +295,7 @@ def settle(result: PageResult, items: list[Item], copies: list[Item], *, shares_
     """Count the records that came to an end: failed if any error, else success if an import took it, else ignored."""
     if shares_fates:
         items = share_fates([*items, *copies])
-    waiting = {item.ordinal for item in result.rest}
+    waiting = {item.ordinal for item in (*result.rest, *result.undone)}
     malformed = [entry.item for entry in result.tally(0).failed if entry.raw is not None]
     ended = [item for item in items if item.ordinal not in waiting] if waiting else items
     for item in ended:
@@ -261,7 +305,8 @@ def settle(result: PageResult, items: list[Item], copies: list[Item], *, shares_
             result.success += 1
         else:
             result.ignored += 1
-    result.ended = [*ended, *malformed]
+    result.rolled_back += len({item.ordinal for item in result.undone})
+    result.ended = [*ended, *malformed, *result.undone]
     result.busy_s = sum(tally.busy_s for tally in result.tallies.values())
 
 

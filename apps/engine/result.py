@@ -49,7 +49,8 @@ class PageResult:
 
     `success + ignored + failed + rolled_back` is the number of records that came to their end; those in `rest` did not.
     `ended` are those that did, one item each. `stopped_by` is the failure after which no further page may start.
-    `culprit` is the failure for which nothing of the page stays: its unit fails, and none of its records by itself.
+    `culprit` is the failure for which nothing of the page stays: its unit fails, and none of its records by itself;
+    these are `undone`.
     """
 
     tallies: dict[int, Tally] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class PageResult:
     wait: Wait | None = None
     stopped_by: FailedRecord | None = None
     culprit: FailedRecord | None = None
+    undone: list[Item] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     ended: list[Item] = field(default_factory=list)
     success: int = 0

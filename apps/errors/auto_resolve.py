@@ -108,7 +108,7 @@ def _visits(
 
 def _ended_elsewhere(result: PageResult, wanted: set[int | None]) -> dict[int | None, list[Item]]:
     """Records that came to their end without a failure: a step that they never reached has no more use for them."""
-    unfinished = {item.ordinal for item in result.rest}
+    unfinished = {item.ordinal for item in (*result.rest, *result.undone)}
     unfinished |= {item.ordinal for tally in result.tallies.values() for item in tally.rolled_back}
     found: dict[int | None, dict[int, Item]] = defaultdict(dict)
     for item in _items(result):

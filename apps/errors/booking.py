@@ -37,17 +37,26 @@ def book_page(book: Book, result: PageResult) -> Booked:
 
 
 def book_unit(
-    book: Book, failure: Failure, *, unit: str, node: int, window: Mapping[str, Any], retried: int | None = None
+    book: Book,
+    failure: Failure,
+    *,
+    unit: str,
+    node: int,
+    window: Mapping[str, Any] | None = None,
+    records: bytes | None = None,
+    inner: int | None = None,
+    retried: int | None = None,
 ) -> Booked:
     """Write one error that concerns a page, a run or a window; it has no key and is never resolved by one.
 
-    `retried` is the error whose retry ended in this one.
+    `retried` is the error whose retry ended in this one, `records` the packed page that a retry sends again, `inner`
+    the node inside the sub-flow where it failed.
     """
     item = Item(0, {})
     item.error = retried
-    entry = FailedRecord(item, node, failure, node, {})
+    entry = FailedRecord(item, node, failure, 0 if records is not None else node, {}, inner=inner)
     error = new_error(book, entry, unit=unit)
-    error.window = window
+    error.window, error.records = window, records
     return _book(book, [error], PageResult(), [], _lock_states(book))
 
 

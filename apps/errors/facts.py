@@ -109,6 +109,7 @@ class NewError:
     fingerprint: str
     pattern: str
     window: Mapping[str, Any] | None = None
+    records: bytes | None = None
     collision_no: int = 0
     collides: bool = False
     tries: int = 1

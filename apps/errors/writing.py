@@ -147,7 +147,8 @@ def _effects(error: NewError) -> dict[str, Any]:
 
 def _retry_row(book: Book, error: NewError) -> tuple[Any, ...]:
     entry = error.entry
-    record = None if error.unit != ErrorUnit.RECORD else (entry.raw if entry.raw is not None else to_json(entry.record))
+    own = entry.raw if entry.raw is not None else to_json(entry.record)
+    record = own if error.unit == ErrorUnit.RECORD else error.records
     window = dict(error.window) if error.window is not None else ({"alone": True} if entry.is_alone else None)
     root, ordinal = entry.item.root or (book.root_run, entry.item.ordinal)
     start = book.steps[entry.start]

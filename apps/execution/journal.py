@@ -4,7 +4,7 @@ Nothing else writes the facts of a page. A worker whose fence is old gets `Fence
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -18,7 +18,7 @@ from apps.engine.loop import Fetched, Paused
 from apps.engine.plan import Node, Plan
 from apps.engine.ports import ConnectorError, ErrorSource, Failure, Outage
 from apps.engine.records import Item, Page, pack, unpack
-from apps.engine.result import PageResult
+from apps.engine.result import FailedRecord, PageResult
 from apps.errors.booking import Book, Booked, book_page, book_unit, resolve_windows, supersede_windows
 from apps.errors.models import RetryItem
 from apps.errors.services import POSTPONED, end_unit_retry, postpone_waiting, release_waiting
@@ -274,12 +274,31 @@ class RunJournal:
         booked = book_page(book, result)
         is_through = self._store_rest(row, result)
         count_page(book, self.plan, result, booked, is_through=is_through)
+        if result.culprit is not None:
+            self._book_culprit(run, book, row, result.culprit)
         log_lines(book, self.plan, page, result)
         if is_through:
             self._move_checkpoint(row)
         goes_on = self._go_on(run, book, result, booked)
         pass_turn(run)
         return goes_on
+
+    def _book_culprit(self, run: Run, book: Book, row: PageRow, culprit: FailedRecord) -> None:
+        """One open error for a page of which nothing stayed; its retry sends the page again."""
+        retried = retried_unit(run) if self.retries is Retries.UNIT else None
+        assert row.payload is not None, "a page is durable before it is delivered"
+        booked = book_unit(
+            book,
+            culprit_failure(culprit),
+            unit=ErrorUnit.PAGE,
+            node=culprit.node,
+            inner=culprit.inner,
+            records=bytes(row.payload),
+            retried=retried,
+        )
+        count_page(book, self.plan, PageResult(), booked, is_through=False)
+        if retried is not None:
+            end_unit_retry(run, succeeded=False, new_error=booked.ids[0])
 
     @repeated
     def leave_page(self, reason: str) -> bool:
@@ -585,6 +604,13 @@ def stop_failure(result: PageResult) -> Failure:
     failure = result.stopped_by.failure
     message = f"The run was stopped, as the step's policy says, by: {failure.message}"
     return Failure(ErrorSource.INTERNAL, "run_stopped", message)
+
+
+def culprit_failure(culprit: FailedRecord) -> Failure:
+    """Why nothing of a page stayed: the failure of the record to blame, which is named."""
+    who = f'the record "{culprit.item.key}"' if culprit.item.key else f"the record number {culprit.item.ordinal + 1}"
+    message = f"Nothing of this page was kept, because {who} failed: {culprit.failure.message}"
+    return replace(culprit.failure, message=message)
 
 
 def start_followers(run: Run) -> None:

@@ -9,7 +9,7 @@ import orjson
 from apps.engine.loop import Fetched
 from apps.engine.plan import END, Plan
 from apps.engine.ports import BadRecord, Failure
-from apps.engine.records import Item, Malformed, pack
+from apps.engine.records import Item, Malformed, pack, unpack
 from apps.errors.models import Error, RetryData, RetryItem
 from apps.errors.states import ErrorUnit, ItemState, Passed
 from apps.runs.models import Run
@@ -91,6 +91,43 @@ def skip_passed(run: Run, items: Iterable[Item]) -> None:
     passed = Error.objects.of(run.account_id).filter(pk__in=list(sent), passed_outcome=Passed.SUCCESS)
     for error in passed.values_list("pk", flat=True):
         sent[error].at = END
+
+
+class PageReader:
+    """The page of which nothing had stayed, once more: its records as they were, with their places and keys."""
+
+    is_resumable = True
+
+    def __init__(self, run: Run, plan: Plan, error: Error, *, now: datetime) -> None:
+        self.run = run
+        self.plan = plan
+        self.error = error
+        self.now = now
+        self.is_read = bool(((run.position or {}).get("source") or {}).get("error"))
+
+    def next(self) -> Fetched | None:
+        data = RetryData.objects.of(self.run.account_id).get(pk=self.error.pk)
+        if self.is_read or data.record is None:
+            return None
+        self.is_read = True
+        items, _ = unpack(bytes(data.record))
+        first = (self.run.pass_no or 0) << 32
+        for ordinal, item in enumerate(items):
+            item.order = first | item.ordinal if item.order is None else item.order
+            item.root = item.root or (data.root_run_id, item.ordinal)
+            item.ordinal = ordinal
+        position = {"error": self.error.pk}
+        return Fetched(items, [], pack(items, []), position, None, "retry data", self.now)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def retried_page(run: Run) -> Error | None:
+    """The error of a page that a retry sends again."""
+    waiting = RetryItem.objects.of(run.account_id).filter(run=run, error__unit=ErrorUnit.PAGE)
+    attempt = waiting.select_related("error").first()
+    return attempt.error if attempt is not None else None
 
 
 def record_of(data: RetryData) -> dict[str, Any] | None:

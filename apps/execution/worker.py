@@ -25,7 +25,7 @@ from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, l
 from apps.execution.journal import Fenced, Retries, RunJournal
 from apps.execution.opened import OpenedSteps
 from apps.execution.reader import NoSource, ReadAhead, ReadInPlace, reader_of
-from apps.execution.retry_reader import RetryReader, is_unit_retry
+from apps.execution.retry_reader import PageReader, RetryReader, is_unit_retry, retried_page
 from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
@@ -35,7 +35,7 @@ from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
 
-AnyReader = NoSource | ReadAhead | ReadInPlace | RetryReader
+AnyReader = NoSource | ReadAhead | ReadInPlace | RetryReader | PageReader
 LONGEST_SLICE_S = 600.0
 FAILED_DATABASE_WAIT_S = 2.0
 
@@ -162,6 +162,9 @@ def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) 
     if journal.retries is Retries.RECORDS:
         journal.before_end = lambda: opened.finish(run_scope(run, plan, now))
         return RetryReader(run, plan, first_ordinal=journal.next_ordinal, now=now)
+    if journal.retries is Retries.UNIT and (failed := retried_page(run)) is not None:
+        journal.before_end = lambda: opened.finish(run_scope(run, plan, now))
+        return PageReader(run, plan, failed, now=now)
     try:
         source = opened.source(window_of(run, plan, now))
     except ConnectorError as error:

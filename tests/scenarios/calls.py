@@ -5,12 +5,16 @@ fails. Handlers write PH and H.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
+from apps.errors.models import Error
+from apps.errors.services import retry_errors
 from apps.flows import planning
 from apps.flows.models import Flow
 from apps.runs.models import Run
+from apps.runs.statuses import RunKind
 from tests.scenarios.scene import Scene
 
 MARKS = "CREATE TABLE marks (record integer NOT NULL, mark text NOT NULL CHECK (mark <> 'X'))"
@@ -83,6 +87,16 @@ class Calls:
         self.scene.write("records.jsonl", b"\n".join(lines))
         self.scene.forget_checkpoint(flow)
         return self.scene.run(flow)
+
+    def retry(self, errors: list[Error]) -> list[Run]:
+        """Retry errors and work on the runs to their end."""
+        rows = Error.objects.of(self.scene.account).filter(pk__in=[error.pk for error in errors])
+        before = set(self._retries().values_list("pk", flat=True))
+        retry_errors(account=self.scene.account, member=None, errors=rows)
+        return [self.scene.work_to_the_end(run) for run in self._retries().exclude(pk__in=before)]
+
+    def _retries(self) -> Any:
+        return Run.objects.of(self.scene.account).filter(kind=RunKind.RETRY).order_by("pk")
 
     def marks(self, record: int) -> str:
         """What stands in the target for a record, in the order in which it was written."""

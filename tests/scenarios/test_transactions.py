@@ -8,7 +8,7 @@ from apps.errors.states import ErrorState, Reason
 from apps.runs.models import RunLog, StepRun
 from apps.runs.statuses import RunStatus
 from tests.fakes.databases import SERVER
-from tests.scenarios.calls import FAILING, HANDLINGS, Calls, child_of, parent_of
+from tests.scenarios.calls import FAILING, HANDLINGS, Calls, F, child_of, parent_of
 from tests.scenarios.scene import Scene
 
 pytestmark = pytest.mark.django_db
@@ -99,3 +99,57 @@ def test_the_books_of_a_call_balance(calls):
     assert set(rows) == {"source", "p", "call-child", "n"}
     call = rows["call-child"]
     assert (call.came_in, call.success, call.errors, call.rolled_back) == (3, 1, 2, 0)
+
+
+# --- scope page ------------------------------------------------------------------------------------------------------
+PAGE = "scope: page\npage_size: 3\n"
+
+
+def test_scope_page_keeps_nothing_of_a_page_in_which_a_record_fails(calls):
+    flow = calls.apply(parent_of("R", PAGE), child_of("R"))
+    run = calls.run(flow, "good", "good", "good", "good", "refused", "good")
+
+    assert [calls.marks(n) for n in range(1, 7)] == ["P,C,F,D,N"] * 3 + [""] * 3
+    assert (run.success, run.failed, run.rolled_back, run.errors, run.unit_errors) == (3, 0, 3, 0, 1)
+    error = calls.scene.only_error(run)
+    assert (error.unit, error.state, error.step.key, error.key) == ("page", "open", "call-child", "")
+    assert 'the record "5" failed' in error.message
+    assert error.source_step_path == "Parent \u203a Call child \u203a Child \u203a F"
+
+
+def test_a_page_that_was_rolled_back_is_sent_again_by_its_retry(calls):
+    flow = calls.apply(parent_of("R", PAGE), child_of("R"))
+    run = calls.run(flow, "good", "refused", "good")
+    error = calls.scene.only_error(run)
+
+    (again,) = calls.retry([error])
+    error.refresh_from_db()
+    assert (error.state, error.reason) == ("resolved", Reason.RETRY_FAILED)
+    assert again.rolled_back == 3
+    second = calls.scene.only_error(again)
+    assert (second.unit, second.state, second.previous_error_id) == ("page", "open", error.pk)
+
+    calls.apply(parent_of("R", PAGE), child_of("R").replace(F, "'F'"))
+    (third,) = calls.retry([second])
+    assert (third.success, third.outcome) == (3, "completed")
+    second.refresh_from_db()
+    assert (second.state, second.reason) == ("resolved", Reason.RETRIED)
+    assert [calls.marks(n) for n in (1, 2, 3)] == ["P,C,F,D,N"] * 3
+
+
+def test_what_a_handling_answers_leaves_the_page_alone(calls):
+    flow = calls.apply(parent_of("R", PAGE), child_of("CW/e"))
+    run = calls.run(flow, "good", "refused", "late")
+    assert [calls.marks(n) for n in (1, 2, 3)] == ["P,C,F,D,N", "P,C,H,N", "P,C,H,N"]
+    assert (run.success, run.rolled_back, run.unit_errors) == (3, 0, 0)
+
+
+def test_a_rolled_back_page_keeps_its_answered_errors_and_its_log(calls):
+    parent = parent_of("R", PAGE).replace("'N'", "'X' if record.id == 3 else 'N'")
+    flow = calls.apply(parent, child_of("CW/e"))
+    run = calls.run(flow, "good", "refused", "good")
+    assert [calls.marks(n) for n in (1, 2, 3)] == [""] * 3
+    errors = {e.unit: e for e in calls.scene.errors(run)}
+    assert (errors["record"].reason, errors["record"].step.key) == (Reason.HANDLED, "call-child")
+    assert (errors["page"].state, errors["page"].step.key) == ("open", "n")
+    assert "the handler's log" in paths_run(calls, run)
