@@ -70,11 +70,7 @@ def _judge_pass(book: Book, old: Watched, item: Item, outcome: str) -> None:
     if order <= old.order:
         return
     if is_one_pass(order, old.order) and old.payload_hash != item.payload_hash:
-<<<<<<< HEAD
         old.collides = old.collides or outcome != Passed.ERROR  # of two that failed the new error tells
-=======
-        old.collides = True
->>>>>>> 201b9494ffd6339a23d6eb274d7479f744014b1f
         return
     old.passed, old.passed_order = outcome, order
     if old.is_open and book.is_auto_resolving and outcome != Passed.ERROR:

@@ -42,14 +42,11 @@ class Retried:
     tries: int = 1
     verdict: str = ""
     heir: int | None = None
-<<<<<<< HEAD
 
     @property
     def is_again(self) -> bool:
         """An automatic attempt that failed: it is recorded on the same error, which waits for the next one."""
         return not self.makes_row and not self.reason
-=======
->>>>>>> 201b9494ffd6339a23d6eb274d7479f744014b1f
 
     @property
     def is_skipped(self) -> bool:
@@ -119,12 +116,7 @@ def _judge(retried: Retried, steps: Sequence[int], result: PageResult, *, is_aut
     elif retried.entry is None or _went_through_own_step(retried, steps, result):
         retried.reason = Reason.RETRIED
     elif is_auto and retried.was_open and steps[retried.entry.node] == retried.step and not retried.is_unknown:
-<<<<<<< HEAD
         retried.reason, retried.makes_row = retried.verdict, False
-=======
-        retried.reason = retried.verdict
-        retried.is_again = not retried.verdict
->>>>>>> 201b9494ffd6339a23d6eb274d7479f744014b1f
     else:
         retried.reason = Reason.RETRY_FAILED
 

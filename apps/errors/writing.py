@@ -112,14 +112,11 @@ def _error_row(
     )  # fmt: skip
 
 
-<<<<<<< HEAD
-=======
 def _path(book: Book, error: NewError) -> str:
     """The step at which it failed; inside a sub-flow with the way that led there."""
     return book.paths[error.node if error.entry.inner is None else error.entry.inner]
 
 
->>>>>>> 201b9494ffd6339a23d6eb274d7479f744014b1f
 def _first_attempts(book: Book, new: list[NewError]) -> dict[int, datetime | None]:
     """Error id -> when Flowmend tries by itself, None where it does not."""
     planned = [(book.steps[error.node], 0, _first_attempt(book, error)) for error in new]
