@@ -93,6 +93,8 @@ def run_row(run: Run) -> Row:
         **{name: getattr(run, name) for name in counts},
         "pages_done": run.pages_done,
         "wait_reason": run.wait_reason,
+        "attempt": run.attempt,
+        "attempts": run.attempts,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
     }

@@ -40,7 +40,10 @@ def records_done(run: Run) -> int:
 
 @dataclass
 class Watch:
-    """Follows one run until it ends. `clock` counts seconds, `pause` waits that many, `check` may end the watching."""
+    """Follows one run until it ends or waits to be run again.
+
+    `clock` counts seconds, `pause` waits that many, `check` may end the watching.
+    """
 
     run: Run
     stream: OutputWrapper
@@ -57,7 +60,7 @@ class Watch:
             self.run.refresh_from_db()
             earlier = self._seen[-20:] if self.run.records_in else []
             self._seen = [*earlier, (self.clock(), records_done(self.run))]
-            if self.run.is_ended:
+            if self.run.has_stopped:
                 self._clear()
                 return self.run
             self.check()
@@ -129,9 +132,11 @@ def summary_of(run: Run) -> str:
         parts.append(f"{run.rolled_back:,} rolled back")
     text = f"{run} {outcome.lower()}{took}: {run.records_in:,} records in = {' + '.join(parts)}."
     errors = run.errors + run.unit_errors
-    if not errors:
-        return text
-    return f"{text} {errors:,} error{'' if errors == 1 else 's'}: manage.py flow errors {run.flow.key}"
+    if errors:
+        text += f" {errors:,} error{'' if errors == 1 else 's'}: manage.py flow errors {run.flow.key}"
+    if run.status == RunStatus.RETRYING and run.not_before is not None:
+        text += f"\nIt failed and {run.wait_reason} at {run.not_before:%Y-%m-%d %H:%M:%S} UTC."
+    return text
 
 
 def duration(span: timedelta) -> str:

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Account, Role
+from apps.console.selectors.step_facts import policy_words
 from apps.flows.models import Flow
 from apps.runs.models import StepRun
 from tests.console.screens import (
@@ -52,6 +53,22 @@ def test_the_pipeline_shows_each_step_with_its_policy_and_open_errors(page: Clie
     text = text_of(html_of(page, f"/flows/{orders.pk}/"))
     assert "On error: fail run" in text
     assert "On error: retry 4\N{MULTIPLICATION SIGN}, then set aside 1 open error" in text
+
+
+RETRY_BUT = {"policy": "retry", "exceptions": {"value": "fail", "parse": "fail"}}
+ASIDE_BUT = {"policy": "set_aside", "exceptions": {"rate_limit": "retry"}}
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"on_error": ASIDE_BUT}, "set aside, but rate limit: retry"),
+        ({"on_error": RETRY_BUT}, "retry 3\N{MULTIPLICATION SIGN}, then fail run, 2 exceptions"),
+        ({"continue_on_error": True}, "set aside, go on"),
+    ],
+)
+def test_a_policy_is_told_in_a_few_words(step: dict[str, Any], words: str) -> None:
+    assert policy_words(step) == words
 
 
 def test_steps_of_a_branch_are_in_the_pipeline_with_their_way(page: Client, orders: Flow) -> None:

@@ -322,6 +322,16 @@ def test_the_summary_is_a_sentence(shop, noon):
     )
 
 
+def test_a_run_that_is_run_again_is_watched_until_it_waits(shop, noon):
+    run = make_run(make_flow(shop, key="orders"))
+    waiting = {"status": "retrying", "not_before": noon, "attempts": 4, "wait_reason": "waits: attempt 2 of 4"}
+
+    watched(run, Terminal(False), [waiting])
+
+    run.refresh_from_db()
+    assert summary_of(run).splitlines()[1] == "It failed and waits: attempt 2 of 4 at 2026-03-02 12:00:00 UTC."
+
+
 # --- as a process ----------------------------------------------------------------------------------------------------
 def manage(tmp_path, *arguments, **extra):
     environment = {

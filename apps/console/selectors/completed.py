@@ -130,8 +130,8 @@ def range_sums(reach: Reach, span: Range) -> dict[int, RangeSums]:
         .values_list("flow_id", "n", "good", "left_out", "bad", "length")
     )
     return {
-        flow: RangeSums(n, *counts, average=length / n if n and length is not None else None)
-        for flow, n, *counts, length in found
+        flow: RangeSums(runs, good, left_out, bad, length / runs if runs and length is not None else None)
+        for flow, runs, good, left_out, bad, length in found
     }
 
 

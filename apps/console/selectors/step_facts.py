@@ -62,6 +62,19 @@ def policy_words(step: dict[str, Any]) -> str:
     policy = str(rule.get("policy", "set_aside"))
     if policy == "retry":
         final = FINAL_WORDS.get(str(rule.get("then", "fail")), "fail run")
-        return f"retry {rule.get('attempts', 3)}{TIMES}, then {final}"
-    words = FINAL_WORDS.get(policy, policy)
-    return f"{words}, go on" if step.get("continue_on_error") else words
+        words = f"retry {rule.get('attempts', 3)}{TIMES}, then {final}"
+    else:
+        words = FINAL_WORDS.get(policy, policy)
+    going_on = ", go on" if step.get("continue_on_error") else ""
+    return words + going_on + exception_words(rule)
+
+
+def exception_words(rule: dict[str, Any]) -> str:
+    """`, but value: fail run`; of several classes how many they are."""
+    given = rule.get("exceptions")
+    if not isinstance(given, dict) or not given:
+        return ""
+    if len(given) > 1:
+        return f", {len(given)} exceptions"
+    ((name, answer),) = given.items()
+    return f", but {str(name).replace('_', ' ')}: {FINAL_WORDS.get(str(answer), str(answer))}"
