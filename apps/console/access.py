@@ -72,7 +72,7 @@ def _member_on_screen(request: HttpRequest) -> Member | None:
     if user is None or not user.is_authenticated:
         return None
     active = user.memberships.filter(disabled_at__isnull=True, account__closed_at__isnull=True)
-    members = list(active.select_related("account", "user").order_by("account__name", "pk"))
+    members = list(active.select_related("account", "user__profile").order_by("account__name", "pk"))
     chosen = request.session.get("account") if hasattr(request, "session") else None
     return next((member for member in members if member.account_id == chosen), members[0] if members else None)
 
@@ -131,15 +131,16 @@ def get_flow(request: HttpRequest, flow_id: int, to: Act | str = Act.VIEW) -> Fl
     return found
 
 
-def get_step(request: HttpRequest, flow_id: int, step_id: int, to: Act | str = Act.VIEW) -> Step:
-    """A step of a flow, removed ones too (their errors stay), with flow, integration and state."""
-    reach = reach_of(request)
-    rows = Step.objects.of(reach.account_id).filter(
-        pk=_key(step_id), flow=_key(flow_id), **reach.where("flow__integration")
-    )
-    found = _one(rows.select_related("flow__integration", "state", "connection"))
-    _require(request, Act(to), found.flow.integration_id)
-    return found
+def get_steps(request: HttpRequest, flow_id: int, step_id: int) -> list[Step]:
+    """A step, removed ones too (their errors stay), then all steps of its flow in order. Raises Http404."""
+    reach, key = reach_of(request), _key(step_id)
+    rows = Step.objects.of(reach.account_id).filter(flow=_key(flow_id), **reach.where("flow__integration"))
+    steps = list(rows.select_related("flow__integration", "state", "connection").order_by("position", "id"))
+    found = [step for step in steps if step.pk == key]
+    if not found:
+        raise Http404("There is nothing here for you.")
+    _require(request, Act.VIEW, found[0].flow.integration_id)
+    return [*found, *steps]
 
 
 def get_run(request: HttpRequest, run_id: int, to: Act | str = Act.VIEW) -> Run:

@@ -101,7 +101,8 @@ def console(request: HttpRequest) -> dict[str, Any]:
 
 def preferences_of(request: HttpRequest) -> Preferences:
     """The signed-in member's preferences, else the defaults."""
-    user = getattr(request, "user", None)
+    member = find_member(request)  # the profile comes with the member
+    user = member.user if member is not None else getattr(request, "user", None)
     return profile_of(user) if user is not None else Preferences()
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, QueryDict
 
+PLACE = ("page", "top", "cursor", "format")
+"""What an address says of the place in a list; `top` is where the list began when its reader came."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -47,10 +50,10 @@ def choice_filter(
 
 
 def address_with(request: HttpRequest, **changes: str) -> str:
-    """This page's address with these parameters; a blank one goes, and so does the page of the list."""
+    """This page's address with these parameters; a blank one goes, and so does the place in the list."""
     query = QueryDict(mutable=True)
     query.update(request.GET)
-    for name in ("page", "cursor", "format"):
+    for name in PLACE:
         query.pop(name, None)
     for name, value in changes.items():
         query.pop(name, None)
@@ -62,7 +65,7 @@ def address_with(request: HttpRequest, **changes: str) -> str:
 
 def hidden_fields(request: HttpRequest, *without: str) -> list[tuple[str, str]]:
     """The other parameters, for a form that sends only some of them."""
-    skipped = {"page", "cursor", "format", *without}
+    skipped = {*PLACE, *without}
     return [(name, value) for name in request.GET if name not in skipped for value in request.GET.getlist(name)]
 
 

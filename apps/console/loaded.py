@@ -4,12 +4,12 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from apps.console.access import get_causes, get_error, get_flow, get_run, get_step, reach_of
+from apps.console.access import get_causes, get_error, get_flow, get_run, get_steps, reach_of
 from apps.console.selectors.cause_detail import CauseDetail
 from apps.console.selectors.flow_page import FlowHead, flow_head
 from apps.core.clock import wall_now
 from apps.errors.models import Error
-from apps.flows.models import Step
+from apps.flows.models import Flow, Step
 from apps.runs.models import Run
 
 
@@ -42,9 +42,19 @@ def step_of(request: HttpRequest, flow_id: int, step_id: int) -> Step:
     """Raises Http404 for what this member does not see."""
     kept = _kept(request)
     if ("step", step_id) not in kept:
-        kept["step", step_id] = get_step(request, flow_id, step_id)
+        kept["step", step_id], *kept["steps of", flow_id] = get_steps(request, flow_id, step_id)
     step: Step = kept["step", step_id]
     return step
+
+
+def steps_of(request: HttpRequest, flow: Flow) -> list[Step]:
+    """All steps of a flow that this member sees, in order; no query where one of them was asked for by `step_of`."""
+    kept = _kept(request)
+    if ("steps of", flow.pk) not in kept:
+        rows = Step.objects.of(flow.account_id).filter(flow=flow).select_related("connection", "state")
+        kept["steps of", flow.pk] = list(rows.order_by("position", "id"))
+    steps: list[Step] = kept["steps of", flow.pk]
+    return steps
 
 
 def error_of(request: HttpRequest, error_id: int) -> Error:

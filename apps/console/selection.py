@@ -105,7 +105,7 @@ def where_allowed(request: HttpRequest, rows: ErrorQuerySet, act: Act) -> ErrorQ
 def list_query(request: HttpRequest, state: str, wanted: ErrorFilter, **place: int) -> str:
     """The filters of the list on screen as a query of the account's list, with relative times made absolute."""
     query = request.GET.copy()
-    for name in ("page", "format", "view", "range", f"{RESOLVED}range"):
+    for name in ("page", "top", "format", "view", "range", f"{RESOLVED}range"):
         query.pop(name, None)
     for prefix, span in (("", wanted.span), (RESOLVED, wanted.resolved)):
         if span.since is not None:

@@ -157,10 +157,31 @@ def test_lists_are_paged_by_place_and_keep_their_filters(
 
 def test_matches_are_counted_only_up_to_a_bound(page: Client, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selectors, "MOST_COUNTED", 2)
+    monkeypatch.setattr(selectors, "PAGE_SIZE", 1)
     run, cause = make_run(step.flow), make_cause(step, code="X")
     for number in range(4):
         keyed_error(run, step, f"A-{number}", cause=cause)
     assert "more than 2 that match" in text_of(html_of(page, open_path(step, "?code=X")))
+
+
+def test_what_words_match_is_counted_no_further_than_the_page(
+    page: Client, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "PAGE_SIZE", 2)
+    for number in range(3):
+        keyed_error(make_run(step.flow), step, f"A-{number}", message="Price is below zero")
+    assert "more than 2 that match" in text_of(html_of(page, open_path(step, "?q=price")))
+    assert "1 that match" in text_of(html_of(page, open_path(step, "?q=a-1")))
+
+
+def test_an_older_page_keeps_where_the_list_began(page: Client, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "PAGE_SIZE", 1)
+    errors = [keyed_error(make_run(step.flow), step, key) for key in "ABC"]
+    older: Any = page.get(open_path(step)).context["older_url"]
+    keyed_error(make_run(step.flow), step, "D")  # came later: an act on all that match does not mean it
+    assert f'name="upto" value="{errors[2].pk}"' in html_of(page, older)
+    assert "top=" not in page.get(older).context["filters"][0].choices[0].href  # type: ignore[attr-defined]
+
 
 
 def test_a_damaged_place_in_the_list_says_where_to_go(page: Client, step: Step) -> None:

@@ -1,7 +1,7 @@
 """Lists of errors, a page at a time, never counted beyond a bound; the choices of their filters; one error in full."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from django.db.models import Q, Sum
@@ -10,7 +10,6 @@ from django.db.models.functions import Left
 from apps.console.access import Reach
 from apps.console.json_view import CodeView, code_view, value_view
 from apps.console.selectors.error_filters import ErrorFilter, matching
-from apps.console.selectors.notes import tags_of
 from apps.core.pagination import Cursor, keyset_page
 from apps.errors.models import Cause, Error, RetryData, RetryItem, StepState
 from apps.errors.querysets import ErrorQuerySet
@@ -19,7 +18,7 @@ from apps.flows.models import Step
 from apps.runs.models import Capture
 
 PAGE_SIZE = 50
-MOST_COUNTED = 10_000
+MOST_COUNTED = 1_000
 MOST_CAUSES = 500
 SHOWN_MESSAGE = 400  # characters of a message in a list
 MOST_HISTORY = 20
@@ -38,11 +37,6 @@ class ErrorPage:
     older: str
     matches: int | None = None
     is_more: bool = False
-
-    @cached_property
-    def tags(self) -> Mapping[int, list[str]]:
-        """Names of tags by error; one query where any of the rows was tagged or commented on."""
-        return tags_of(self.rows)
 
 
 def errors_in(reach: Reach, state: str) -> ErrorQuerySet:
@@ -71,11 +65,18 @@ def error_page(rows: ErrorQuerySet, wanted: ErrorFilter, state: str, *, cursor: 
     order = order_of(state)
     shown = found.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
     page = keyset_page(shown.select_related(*SHOWN_WITH), cursor=cursor, size=PAGE_SIZE, order=order)
-    if not is_counted:
-        return ErrorPage(page.rows, page.previous_cursor, page.next_cursor)
-    matches = found.order_by()[: MOST_COUNTED + 1].count()
-    is_more = matches > MOST_COUNTED
-    return ErrorPage(page.rows, page.previous_cursor, page.next_cursor, min(matches, MOST_COUNTED), is_more)
+    shown_page = ErrorPage(page.rows, page.previous_cursor, page.next_cursor)
+    return _counted(shown_page, found.order_by(), has_words=bool(wanted.words)) if is_counted else shown_page
+
+
+def _counted(page: ErrorPage, found: ErrorQuerySet, *, has_words: bool) -> ErrorPage:
+    """How many match, where that is cheap to tell: counting on for the words of a search would read the whole list."""
+    if not page.newer and not page.older:
+        return replace(page, matches=len(page.rows))
+    if has_words:
+        return replace(page, matches=len(page.rows), is_more=True)
+    matches = found[: MOST_COUNTED + 1].count()
+    return replace(page, matches=min(matches, MOST_COUNTED), is_more=matches > MOST_COUNTED)
 
 
 # --- choices of the filters ------------------------------------------------------------------------------------------
@@ -94,8 +95,15 @@ class Choices:
     codes: Sequence[Choice]
 
 
-def choices_of(reach: Reach, *, step: Step | None = None, flow_id: int | None = None) -> Choices:
-    """Classes, sources and codes of the newest root causes of a step, a flow or all; one query."""
+def choices_of(
+    reach: Reach, *, step: Step | None = None, flow_id: int | None = None, is_of_cause: bool = False
+) -> Choices:
+    """Classes, sources and codes of the newest root causes of a step, a flow or all; one query.
+
+    A list of one root cause has but one of each: no query.
+    """
+    if is_of_cause:
+        return Choices((), (), ())
     rows = Cause.objects.of(reach.account_id).filter(**reach.where("flow__integration"))
     if step is not None:
         rows = rows.for_step(step)

@@ -1,6 +1,6 @@
 """The head of a flow's pages: its steps in order with their live counts, and the run that is under way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -91,7 +91,8 @@ def flow_head(flow: Flow) -> FlowHead:
     state: FlowState | None = getattr(flow, "state", None)
     is_active = state is not None and state.running + state.queued > 0
     active = active_run(flow) if is_active else None
-    nodes = nodes_of(flow, active, facts_of(flow.revision))
+    steps = Step.objects.of(flow.account_id).filter(flow=flow).select_related("connection", "state")
+    nodes = nodes_of(steps.order_by("position", "id"), active, facts_of(flow.revision))
     present = [node for node in nodes if node.step.removed_at is None]
     removed = [node for node in nodes if node.step.removed_at is not None]
     return FlowHead(flow, present, removed, active, state.last_status if state else "")
@@ -110,12 +111,11 @@ def latest_run(flow: Flow) -> Run | None:
     return rows.select_related("started_by__user", "canceled_by__user").newest_first().first()
 
 
-def nodes_of(flow: Flow, run: Run | None, facts: Mapping[str, StepFacts]) -> list[Node]:
-    """All steps of a flow in order, the removed ones too. One query."""
-    steps = Step.objects.of(flow.account_id).filter(flow=flow).select_related("connection", "state")
+def nodes_of(steps: Iterable[Step], run: Run | None, facts: Mapping[str, StepFacts]) -> list[Node]:
+    """The steps of a flow, which have their connection and state at hand."""
     return [
         Node(step, facts.get(step.key, NO_FACTS), open_errors_of(step), run is not None and is_at_work(run, step))
-        for step in steps.order_by("position", "id")
+        for step in steps
     ]
 
 

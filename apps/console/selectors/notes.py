@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from django.db.models import Count, Q
+from django.contrib.auth.models import User
+from django.db.models import BigIntegerField, CharField, Count, F, Q, Value
+from django.db.models.functions import Cast
 
 from apps.accounts.models import Member
 from apps.console.access import Reach
@@ -18,30 +20,55 @@ MOST_COMMENTS = 200
 
 @dataclass(frozen=True)
 class Notable:
-    """What may be noted on the errors of an account: its tags, and who is there to be assigned. A query each, once."""
+    """What may be noted on the errors of an account: its tags, and who is there to be assigned; and the tags of the
+    rows of a list. One query for all three.
+    """
 
     account: int
+    rows: Sequence[Error] = ()
+
+    @cached_property
+    def _facts(self) -> list[tuple[int, int, int, str, str, str]]:
+        """(kind, id, id of a tag, name, first name, last name)."""
+        none, blank = Value(0, BigIntegerField()), Value("", CharField())
+        members = Member.objects.of(self.account).filter(disabled_at__isnull=True).order_by()
+        names = (Cast(F(f"user__{name}"), CharField()) for name in ("username", "first_name", "last_name"))
+        tags = Tag.objects.of(self.account).order_by()
+        own = tags.values_list(Value(0), "pk", none, Cast("name", CharField()), blank, blank)
+        found = own.union(members.values_list(Value(1), "pk", none, *names), all=True)
+        noted = [row.pk for row in self.rows if row.has_notes]
+        if noted:
+            on_rows = ErrorTag.objects.of(self.account).filter(error_id__in=noted).order_by()
+            found = found.union(on_rows.values_list(Value(2), "error_id", "tag_id", blank, blank, blank), all=True)
+        return list(found)
 
     @cached_property
     def tags(self) -> Sequence[Tag]:
-        return list(Tag.objects.of(self.account).order_by("name"))
+        """By name."""
+        found = [Tag(pk=key, account_id=self.account, name=name) for kind, key, _, name, *_ in self._facts if kind == 0]
+        return sorted(found, key=lambda tag: (tag.name.casefold(), tag.pk))
 
     @cached_property
     def members(self) -> Sequence[Member]:
         """The active members of the account, by name."""
-        rows = Member.objects.of(self.account).filter(disabled_at__isnull=True)
-        return list(rows.select_related("user").order_by("user__first_name", "user__username"))
+        found = [
+            Member(pk=key, account_id=self.account, user=User(username=name, first_name=first, last_name=last))
+            for kind, key, _, name, first, last in self._facts
+            if kind == 1
+        ]
+        return sorted(found, key=lambda member: (member.user.first_name.casefold(), member.user.username))
 
+    def tags_on(self, error: Error) -> Sequence[str]:
+        """The names of the tags of one of the rows."""
+        return self._by_row.get(error.pk, [])
 
-def tags_of(errors: Sequence[Error]) -> dict[int, list[str]]:
-    """Error id -> names of its tags. No query where nothing was noted, else one."""
-    noted = [error.pk for error in errors if error.has_notes]
-    found: dict[int, list[str]] = defaultdict(list)
-    if noted:
-        rows = ErrorTag.objects.of(errors[0].account_id).filter(error_id__in=noted).order_by("tag__name")
-        for error, name in rows.values_list("error_id", "tag__name"):
-            found[error].append(name)
-    return found
+    @cached_property
+    def _by_row(self) -> dict[int, list[str]]:
+        pairs = {(key, tag) for kind, key, tag, *_ in self._facts if kind == 2}
+        found: dict[int, list[str]] = defaultdict(list)
+        for error in {key for key, _ in pairs}:
+            found[error] = [tag.name for tag in self.tags if (error, tag.pk) in pairs]
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,22 @@
 """The notes of errors, wherever they are shown."""
 
+from collections.abc import Sequence
+
 from django import template
 from django.template import Context
 
 from apps.accounts.permissions import Act
 from apps.console.access import may_do
-from apps.console.selectors.errors import ErrorPage
-from apps.console.selectors.notes import Notes
+from apps.console.selectors.notes import Notable, Notes
 from apps.errors.models import Error
 
 register = template.Library()
 
 
 @register.filter
-def tags_on(page: ErrorPage, error: Error) -> list[str]:
+def tags_on(notable: Notable, error: Error) -> Sequence[str]:
     """The names of the tags of a row."""
-    return page.tags.get(error.pk, [])
+    return notable.tags_on(error)
 
 
 @register.simple_tag(takes_context=True)

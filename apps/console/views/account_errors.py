@@ -34,7 +34,7 @@ def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponseBase:
     rows = errors_in(reach, "open").for_flow(flow)
     if wants_download(request):
         return error_download(request, rows, f"open-{flow.key}")
-    choices = choices_of(reach, flow_id=flow.pk)
+    choices = choices_of(reach, flow_id=flow.pk, is_of_cause=bool(request.GET.get("cause")))
     context = list_context(request, rows, "open", choices, path=request.path, place={"flow": flow.pk})
     context |= {
         "crumbs": flow_crumbs(flow, "errors", Crumb("Errors")),
@@ -69,7 +69,8 @@ def error_list(request: HttpRequest) -> HttpResponseBase:
     if wants_download(request):
         return error_download(request, rows, f"errors-{state}")
     flow_id = place.flow if place.flow else None
-    context = list_context(request, rows, state, choices_of(reach, flow_id=flow_id), path=f"{request.path}?view=list")
+    choices = choices_of(reach, flow_id=flow_id, is_of_cause=bool(request.GET.get("cause")))
+    context = list_context(request, rows, state, choices, path=f"{request.path}?view=list")
     context["filters"] = [*place_filters(request, states), *context["filters"]]
     context |= {
         "crumbs": [Crumb("Errors")],

@@ -49,11 +49,11 @@ def list_context(
             counted = page
             page = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
             page = replace(page, matches=counted.matches, is_more=counted.is_more)
-        top = top_of(rows, wanted, page, state)
+        top = request.GET.get("top", "")[:40] or top_of(rows, wanted, page, state)
     except BadCursorError as problem:
         damaged = str(problem)
     query = list_query(request, state, wanted, **(place or {}))
-    notable = Notable(wanted.account)
+    notable = Notable(wanted.account, page.rows if page else ())
     return {
         "notable": notable,
         "me": member_of(request),
@@ -80,8 +80,8 @@ def list_context(
         "hidden_fields": hidden_fields(request, "q"),
         "path": path,
         "query": f"?{request.GET.urlencode()}" if request.GET else "",
-        "newer_url": address_with(request, page=page.newer) if page and page.newer else "",
-        "older_url": address_with(request, page=page.older) if page and page.older else "",
+        "newer_url": address_with(request, page=page.newer, top=top) if page and page.newer else "",
+        "older_url": address_with(request, page=page.older, top=top) if page and page.older else "",
     }
 
 

@@ -13,7 +13,7 @@ from apps.console.error_downloads import error_download, wants_download
 from apps.console.error_topics import error_topic
 from apps.console.flow_topics import step_topic
 from apps.console.live import live_address
-from apps.console.loaded import error_of, keep_step, step_of
+from apps.console.loaded import error_of, keep_step, step_of, steps_of
 from apps.console.selectors.error_filters import RESOLVED
 from apps.console.selectors.errors import ErrorDetail, ErrorPage, choices_of, errors_in
 from apps.console.selectors.flow_page import Node, nodes_of
@@ -99,7 +99,7 @@ def step_context(request: HttpRequest, step: Step, state: str, error: Error | No
     frame = step_frame(request, step)
     reach = reach_of(request)
     rows = errors_in(reach, state).for_step(step)
-    choices = choices_of(reach, step=step)
+    choices = choices_of(reach, step=step, is_of_cause=bool(request.GET.get("cause")))
     place = {"flow": step.flow_id, "step": step.pk}
     context = list_context(request, rows, state, choices, path=list_path(step, state), error=error, place=place)
     return context | frame | {"live_url": live_address(request, "shell", step_topic(step))}
@@ -108,7 +108,7 @@ def step_context(request: HttpRequest, step: Step, state: str, error: Error | No
 def step_frame(request: HttpRequest, step: Step) -> dict[str, Any]:
     """What the head of every list of a step needs: its place in the flow, and the tabs with their numbers."""
     flow = step.flow
-    found = nodes_of(flow, None, {})
+    found = nodes_of(steps_of(request, flow), None, {})
     nodes = [node for node in found if node.step.removed_at is None]
     node = next(node for node in found if node.step.pk == step.pk)
     keep_step(request, node.step)
@@ -144,7 +144,7 @@ def list_url(request: HttpRequest, step: Step, state: str) -> str:
     """The list with the filters of this address that fit its state."""
     query = request.GET.copy()
     others = ("shown",) if state == "resolved" else ONLY_RESOLVED
-    for name in ("page", *others):
+    for name in ("page", "top", *others):
         query.pop(name, None)
     text = query.urlencode()
     return f"{list_path(step, state)}?{text}" if text else list_path(step, state)
