@@ -250,6 +250,12 @@ def test_the_original_revision_is_used_on_request(page: Client, world: World) ->
     assert [run.revision_id for run in retry_runs(world)] == [original, world.flow.revision_id]
 
 
+def test_a_retry_does_the_rest_and_sends_older_data_on_request_only(page: Client, world: World) -> None:
+    page.post("/errors/retry", {"error": keys("1"), "confirmed": "1", "rest": "1", "force": "1"})
+    page.post("/errors/retry", {"error": keys("2")})
+    assert [(run.includes_rest, run.is_forced) for run in retry_runs(world)] == [(True, True), (False, False)]
+
+
 def test_a_next_address_of_somebody_else_is_not_followed(page: Client, world: World) -> None:
     html = html_of(page, f"/errors/resolve?error={keys('1')[0]}&next=https://elsewhere.example/")
     assert 'href="https://elsewhere' not in html

@@ -168,6 +168,12 @@ def test_empty_mapped_fields_are_named(page: Client, orders: Flow, noon: datetim
     assert "Target gave empty mapped fields: price in 12 records, city in 1 record." in text
 
 
+def test_trace_keys_that_collide_are_told(page: Client, orders: Flow, noon: datetime) -> None:
+    with_steps(ended_run(orders, noon), collisions=2)
+    text = text_of(html_of(page, f"/flows/{orders.pk}/"))
+    assert "Target: trace key collision. 2 records had the trace key of another record" in text
+
+
 def test_newest_errors_and_lines_of_the_run_are_below(page: Client, orders: Flow, noon: datetime) -> None:
     run = ended_run(orders, noon)
     keyed_error(run, step_of(orders), "A-17", message="Price is missing")

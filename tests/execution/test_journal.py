@@ -41,7 +41,7 @@ def test_a_page_commit_writes_counts_errors_and_checkpoint_together(world):
     (error,) = Error.unscoped.all()
     assert (error.message, error.key, error.state) == ("refused", "2", "open")
     assert bytes(RetryData.unscoped.get(error=error).record) == b'{"id":2}'
-    assert ErrorText.unscoped.get(error=error).text == "refused 2"
+    assert ErrorText.unscoped.get(error=error).text == "2 refused"
     assert Checkpoint.unscoped.get(flow=world.flow).value == {"at": "row 3"}
     assert StepState.unscoped.get(step=error.step_id).open_errors == 1
     step_run = StepRun.unscoped.get(run=run, step=error.step_id)

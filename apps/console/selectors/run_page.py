@@ -93,6 +93,11 @@ class RunView:
         return [row for row in self.rows if row.empty_fields]
 
     @property
+    def with_collisions(self) -> list[StepRow]:
+        """Steps at which records with different contents carried the same trace key."""
+        return [row for row in self.rows if row.counts and row.counts.collisions]
+
+    @property
     def balance(self) -> "Balance":
         run = self.run
         return Balance(run.records_in, run.success, run.ignored, run.failed, run.rolled_back)

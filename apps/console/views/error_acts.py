@@ -140,6 +140,8 @@ def perform(request: HttpRequest, kind: Kind, chosen: Selection, errors: ErrorQu
             member=member,
             errors=errors,
             uses_original_revision=bool(request.POST.get("original")),
+            includes_rest=bool(request.POST.get("rest")),
+            is_forced=bool(request.POST.get("force")),
             includes_resolved=retries_resolved(kind, chosen),
         )
     return SERVICES[kind.name](account=account, member=member, errors=errors)
