@@ -117,6 +117,8 @@ class Connector(ABC):
     ExportOptions: ClassVar[type[Options] | None] = None
     LookupOptions: ClassVar[type[Options] | None] = None
     ImportOptions: ClassVar[type[Options] | None] = None
+    export_example: ClassVar[Mapping[str, Any]] = {}
+    """Options of an export with which the definition of a new flow can begin."""
 
     def __init__(self, config: ConnectionConfig, surroundings: Surroundings) -> None:
         self.config: Any = config

@@ -2,6 +2,7 @@
 
 from django.urls import path, register_converter
 
+from apps.console import editor_urls
 from apps.console.addresses import ErrorId, FlowId, RunId
 from apps.console.views.account_errors import error_list, flow_errors
 from apps.console.views.definitions import flow_definition
@@ -48,4 +49,5 @@ urlpatterns = [
     path("errors/reopen", act_on_errors, {"act": "reopen"}, name="errors-reopen"),
     path("acts/<int:act_id>/", act_page, name="error-act"),
     path("acts/<int:act_id>/undo", undo, name="error-act-undo"),
+    *editor_urls.urlpatterns,
 ]

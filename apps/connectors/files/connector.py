@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.connectors.base import Connector, Ping
 from apps.connectors.files.faults import file_fault
-from apps.connectors.files.options import FileConfig, FileExportOptions, FileImportOptions
+from apps.connectors.files.options import FILE_EXAMPLE, FileConfig, FileExportOptions, FileImportOptions
 from apps.connectors.files.root import Root
 from apps.connectors.files.shelf import LocalShelf
 from apps.connectors.files.source import FileSource
@@ -25,6 +25,7 @@ class FilesConnector(Connector):
     Config = FileConfig
     ExportOptions = FileExportOptions
     ImportOptions = FileImportOptions
+    export_example = FILE_EXAMPLE
 
     _root: Root | None = None
 

@@ -75,6 +75,9 @@ class FileConfig(ReachedConfig):
     )
 
 
+FILE_EXAMPLE = {"path": "example.csv"}
+
+
 class FileExportOptions(Options):
     """Which files to read, and how."""
 

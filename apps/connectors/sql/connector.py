@@ -1,5 +1,6 @@
 """The SQL connector: PostgreSQL and SQLite natively, other databases by their dialects, all behind one face."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ class SqlConnector(Connector):
     ExportOptions: ClassVar[type[Options] | None] = ExportOptions
     LookupOptions: ClassVar[type[Options] | None] = LookupOptions
     ImportOptions: ClassVar[type[Options] | None] = ImportOptions
+    export_example: ClassVar[Mapping[str, Any]] = {"query": "SELECT 1 AS id, 'first' AS name"}
 
     def __init__(self, config: SqlConfig, surroundings: Surroundings) -> None:
         super().__init__(config, surroundings)

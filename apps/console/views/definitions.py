@@ -1,4 +1,4 @@
-"""A flow's definition to read: its text at any revision, the list of revisions, and what changed between two."""
+"""A flow's definition: its editor, its text at any revision, the list of revisions, and what changed between two."""
 
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -7,11 +7,16 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from apps.console.access import member_page
+from apps.accounts.models import AuditEntry
+from apps.accounts.permissions import Act
+from apps.console.access import may_do, member_page
+from apps.console.drafts import Draft, draft_of
 from apps.console.json_view import visible
 from apps.console.live import live_address
 from apps.console.loaded import head_of
-from apps.console.text_diff import MOST_COMPARED, DiffLine, diff_lines
+from apps.console.selectors.flow_example import example_of
+from apps.console.selectors.flow_page import FlowHead
+from apps.console.text_diff import TextDiff, compare_texts
 from apps.console.views.flows import flow_context
 from apps.flows.models import Flow, Revision
 
@@ -22,42 +27,77 @@ MOST_REVISIONS = 100
 class Diff:
     older: Revision
     newer: Revision
-    lines: list[DiffLine]
-    is_too_large: bool = False
+    text: TextDiff
 
-    @property
-    def added(self) -> int:
-        return sum(line.sign == "+" for line in self.lines)
 
-    @property
-    def removed(self) -> int:
-        return sum(line.sign == "-" for line in self.lines)
+@dataclass(frozen=True)
+class RevisionRow:
+    """One line of the list; `older` is the number of the revision before it, None for the first."""
+
+    revision: Revision
+    older: int | None
+    changes: str
 
 
 @member_page
 def flow_definition(request: HttpRequest, flow_id: int) -> HttpResponse:
-    """`revision=3` shows that one, `from=2&to=3` what changed; both are numbers of this flow's revisions."""
+    """The editor, for those who may edit; `revision=3` shows that one to read, `from=2&to=3` what changed."""
     head = head_of(request, flow_id)
     flow = head.flow
-    revisions = list(revisions_of(flow).defer("definition")[:MOST_REVISIONS])
     before, after = number_in(request, "from"), number_in(request, "to")
     diff = diff_of(flow, (before, after)) if before is not None and after is not None else None
-    shown = None if diff else shown_revision(flow, number_in(request, "revision"))
-    context = flow_context(request, head, "definition") | {
-        "revisions": with_older(revisions),
-        "most_revisions": MOST_REVISIONS,
+    number = number_in(request, "revision")
+    if diff is None and number is None and may_do(request, Act.EDIT_FLOWS, flow.integration_id):
+        return editor_page(request, head, begun_from(request, flow))
+    shown = None if diff else shown_revision(flow, number)
+    context = definition_context(request, head) | {
         "shown": shown,
         "lines": list(enumerate(visible_lines(shown), start=1)) if shown else [],
         "diff": diff,
-        "live_url": live_address(request, "shell"),
     }
     return render(request, "flow/definition.html", context)
 
 
-def with_older(revisions: list[Revision]) -> list[tuple[Revision, int | None]]:
-    """Each revision, newest first, with the number of the one before it; None for the first."""
-    older = [revision.number for revision in revisions[1:]]
-    return list(zip_longest(revisions, older))
+def begun_from(request: HttpRequest, flow: Flow) -> Draft:
+    """The current text as a draft; the example for a flow that has none."""
+    if flow.revision is None:
+        return draft_of(request, example_of(flow.integration, flow.key), flow=flow, revision=0)
+    return draft_of(request, flow.revision.definition, flow=flow, revision=flow.revision.number)
+
+
+def editor_page(request: HttpRequest, head: FlowHead, draft: Draft, status: int = 200) -> HttpResponse:
+    context = definition_context(request, head) | {"draft": draft, "shown": head.flow.revision}
+    return render(request, "flow/editor.html", context, status=status)
+
+
+def definition_context(request: HttpRequest, head: FlowHead) -> dict[str, object]:
+    return flow_context(request, head, "definition") | {
+        "revisions": revision_rows(head.flow),
+        "most_revisions": MOST_REVISIONS,
+        "live_url": live_address(request, "shell"),
+    }
+
+
+def revision_rows(flow: Flow) -> list[RevisionRow]:
+    """The newest revisions with what each changed. Two queries."""
+    revisions = list(revisions_of(flow).defer("definition")[:MOST_REVISIONS])
+    changes = changes_of(flow)
+    pairs = zip_longest(revisions, (revision.number for revision in revisions[1:]))
+    return [RevisionRow(revision, older, changes.get(revision.number, "")) for revision, older in pairs]
+
+
+def changes_of(flow: Flow) -> dict[int, str]:
+    """What the audit log says that each revision changed beside its text, by its number."""
+    entries = AuditEntry.objects.of(flow.account_id).filter(
+        object_kind="flow", object_id=flow.pk, act="flow.apply", after__isnull=False
+    )
+    found: dict[int, str] = {}
+    for after in entries.order_by("-id").values_list("after", flat=True)[:MOST_REVISIONS]:
+        number, changes = after.get("revision"), after.get("changes") or []
+        own = f"revision {number}"
+        if own in changes:
+            found[number] = ", ".join(change for change in changes if change != own)
+    return found
 
 
 def revisions_of(flow: Flow) -> "QuerySet[Revision]":
@@ -90,7 +130,4 @@ def diff_of(flow: Flow, pair: tuple[int, int]) -> Diff:
     if not all(number in found for number in pair):
         raise Http404("This flow has no such revisions.")
     older, newer = (found[number] for number in pair)
-    lines = [visible_lines(older), visible_lines(newer)]
-    if len(lines[0]) + len(lines[1]) > MOST_COMPARED:
-        return Diff(older, newer, [], is_too_large=True)
-    return Diff(older, newer, diff_lines(*lines))
+    return Diff(older, newer, compare_texts(older.definition, newer.definition))

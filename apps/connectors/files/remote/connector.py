@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from apps.connectors.base import ConnectionConfig, Connector, Ping
 from apps.connectors.extras import load_extra, missing_extra
-from apps.connectors.files.options import FileExportOptions, FileImportOptions
+from apps.connectors.files.options import FILE_EXAMPLE, FileExportOptions, FileImportOptions
 from apps.connectors.files.remote.config import S3Config, SftpConfig
 from apps.connectors.files.remote.shelf import RemoteShelf
 from apps.connectors.files.remote.store import RemoteStore
@@ -23,6 +23,7 @@ class RemoteFilesConnector(Connector):
 
     ExportOptions = FileExportOptions
     ImportOptions = FileImportOptions
+    export_example = FILE_EXAMPLE
 
     _opened: RemoteStore | None = None
 
