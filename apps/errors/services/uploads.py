@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -82,15 +82,19 @@ def keep_upload(*, account: Account, member: Member, name: str, content: bytes) 
 
 def preview_upload(*, upload: Upload, errors: ErrorQuerySet) -> UploadPreview:
     """What storing would do to `errors`, those that the member sees and may edit; writes nothing."""
-    entries = entries_of(upload)
     rows: list[UploadRow] = []
     counts: Counter[str] = Counter()
-    for first in range(0, len(entries), CHUNK):
-        for row in _previewed(upload, errors, entries[first : first + CHUNK]):
-            counts[_kind(row.result)] += 1
-            if row.result != UNCHANGED and len(rows) < MOST_SHOWN:
-                rows.append(row)
+    for row in _rows(upload, errors):
+        counts[_kind(row.result)] += 1
+        if row.result != UNCHANGED and len(rows) < MOST_SHOWN:
+            rows.append(row)
     return UploadPreview(rows, counts)
+
+
+def _rows(upload: Upload, errors: ErrorQuerySet) -> Iterator[UploadRow]:
+    entries = entries_of(upload)
+    for first in range(0, len(entries), CHUNK):
+        yield from _previewed(upload, errors, entries[first : first + CHUNK])
 
 
 def _previewed(upload: Upload, errors: ErrorQuerySet, entries: list[Entry]) -> list[UploadRow]:
@@ -114,11 +118,12 @@ def _kind(result: str) -> str:
 
 
 def store_upload(*, upload: Upload, member: Member, errors: ErrorQuerySet, retries: int = 0) -> BulkAct:
-    """Store the records of a file as versions; then retry `retries` of those that changed, or EVERY.
+    """Store the records of a file that differ as versions; then retry `retries` of those that changed, or EVERY.
 
     A second click finds nothing to change. Raises EditRefused for a member who may not edit all of them.
     """
-    chosen = errors.filter(pk__in=[e.error for e in entries_of(upload) if not e.problem])
+    differing = [row.error.pk for row in _rows(upload, errors) if row.error is not None and row.result != UNCHANGED]
+    chosen = errors.filter(pk__in=differing)
     refuse_unless_allowed(member.account, member, chosen)
     options = {"upload": upload.pk, "retries": retries}
     act = begin_act(member.account, member, BulkKind.UPLOAD, chosen, options)
