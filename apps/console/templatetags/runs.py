@@ -3,14 +3,18 @@
 from typing import Any
 
 from django import template
+from django.template import Context
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from apps.console.context import Preferences
 from apps.console.selectors.run_words import canceled_text, person, started_by_text
-from apps.console.wording import count_text, duration_text
+from apps.console.wording import count_text, countdown_text, duration_text, moment_text
+from apps.core.clock import wall_now
 from apps.runs.models import Run
+from apps.runs.statuses import RunStatus
 
 register = template.Library()
 SMALLEST_RATE = 0.05  # milliseconds a record; what is below would be shown as 0
@@ -46,6 +50,23 @@ def ms_per_record(number: float | None) -> SafeString:
 def name_of(member: Any) -> str:
     """A member's name; "" for nobody."""
     return person(member)
+
+
+@register.simple_tag(takes_context=True)
+def next_run(context: Context, run: Run) -> SafeString | str:
+    """`waits: attempt 2 of 4 at 15:04:31`, with a countdown; the day too if it is another. "" for one that does not."""
+    if run.status != RunStatus.RETRYING or run.not_before is None:
+        return ""
+    prefs, now = context.get("prefs") or Preferences(), context.get("now") or wall_now()
+    local = run.not_before.astimezone(prefs.zone)
+    is_today = local.date() == now.astimezone(prefs.zone).date()
+    return format_html(
+        '{} at <span class="num">{}</span> (<time datetime="{}" data-at>{}</time>)',
+        run.wait_reason,
+        f"{local:%H:%M:%S}" if is_today else moment_text(local, now, prefs.zone),
+        local.isoformat(timespec="seconds"),
+        countdown_text(local, now),
+    )
 
 
 @register.simple_tag

@@ -129,7 +129,8 @@ def running(request: HttpRequest, slug: str = "") -> HttpResponse:
     shown = filter_works(request, everything)
     context = frame.context("Running flows") | {
         "works": shown,
-        "n_at_work": sum(not work.is_queued for work in shown),
+        "n_at_work": sum(not (work.is_queued or work.waits_until) for work in shown),
+        "n_waiting": sum(work.waits_until is not None for work in shown),
         "n_queued": sum(work.is_queued for work in shown),
         "filters": running_filters(request, everything),
         "flow_name": request.GET.get("flow", ""),
