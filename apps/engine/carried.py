@@ -9,8 +9,11 @@ from apps.engine.plan import END, ROOT, Plan
 from apps.engine.ports import Failure
 from apps.engine.records import AT_HOME, NOWHERE, FailedRecord, Item, Name, Trip
 from apps.engine.result import PageResult
+from apps.engine.sent import uncompensated
 from apps.engine.walk import Walk
 
+MOST_TOLD = 100
+"""Sends that stand of a page that was rolled back, of which request and answer are kept."""
 Mark = tuple[Item, int, dict[str, Any], int, bool, bool, Trip]
 """An item as it was when the page's walk began, to begin again from; a plain tuple, for there is one per record."""
 
@@ -64,6 +67,7 @@ class Carried:
         self.failures += [row for row in walk.failures if row[1] in spans]
         self._keep_visits(walk, spans)
         self._keep_failures(walk, chosen, others)
+        self._tell_effects(walk, chosen)
         for one in chosen:
             self._send_on(one, walk)
 
@@ -79,6 +83,10 @@ class Carried:
         walk.undone = [Undone(mark[0], ROOT, Detour(END, mark[2], AT_HOME)) for mark in marks]
         self.take(walk)
         self.result.culprit, self.result.log = culprit, walk.result.log
+        standing = [send for sends in uncompensated(walk, [m[0].ordinal for m in marks]).values() for send in sends]
+        if standing:
+            culprit.effects["uncompensated"] = [send.told() for send in standing[:MOST_TOLD]]
+            culprit.effects["uncompensated_count"] = len(standing)
         self.result.stopped_by = walk.result.stopped_by
 
     def _send_on(self, one: Undone, walk: Walk) -> None:
@@ -123,6 +131,29 @@ class Carried:
                 one.entry.is_handled = True
                 self.result.tally(one.entry.node).failed.append(one.entry)
         self._let_other_ways_wait([one for one in chosen if _is_over(one) and one.item.fork is not None])
+
+    def _tell_effects(self, walk: Walk, chosen: list[Undone]) -> None:
+        """What was undone for a record, what was not sent because of that, and what was sent and stands."""
+        failed = {one.item.ordinal: one for one in chosen if one.entry is not None}
+        if not failed:
+            return
+        for node in self.plan.nodes:
+            if node.is_undoable:
+                for item in walk.result.tally(node.index).succeeded:
+                    self._tell(failed, item, node.index, "rolled_back")
+        for node, items, _ in walk.held:
+            for item in items:
+                self._tell(failed, item, node.index, "dropped")
+        for ordinal, sends in uncompensated(walk, failed).items():
+            entry, place = failed[ordinal].entry, failed[ordinal].place
+            standing = [send.told() for send in sends if send.node >= place]
+            if entry is not None and standing:
+                entry.effects.setdefault("uncompensated", []).extend(standing)
+
+    def _tell(self, failed: dict[int, Undone], item: Item, index: int, effect: str) -> None:
+        one = failed.get(item.ordinal)
+        if one is not None and one.entry is not None and _is_within(item, index, one):
+            one.entry.effects.setdefault(effect, []).append(self.plan.nodes[index].shown_path)
 
     def _let_other_ways_wait(self, forked: list[Undone]) -> None:
         forks = {one.item.ordinal: one.entry for one in forked if one.entry is not None}

@@ -72,6 +72,7 @@ class Delivery:
             result, copies = self._open_walk(entrance, page, started), entrance.copies
         else:
             result, copies = self._scoped_walks(entrance, page, started)
+        tell_standing(self.plan, result)
         if self.plan.calls:
             fold(self.plan, result)
         settle(result, page.items, copies, shares_fates=self.plan.makes_copies)
@@ -131,7 +132,7 @@ class Delivery:
             return self._halves(entrance, page, marks, refusal)
         carried.settle(marks)
         result = merge(entrance.result, walk.result, carried)
-        self._send_held(walk, result)
+        self._send_held(walk, page, result)
         return result, walk.copies
 
     def _halves(
@@ -203,12 +204,17 @@ class Delivery:
             item.attempt, item.generation = attempts[item.ordinal]
         return result
 
-    def _send_held(self, walk: Walk, result: PageResult) -> None:
-        """Sends that cannot be rolled back go out when the scope stands."""
+    def _send_held(self, walk: Walk, page: Page, result: PageResult) -> None:
+        """Sends that cannot be rolled back go out when the scope stands; then the handlers of those that failed."""
+        if not walk.held:
+            return
         walk.is_scoped = False
         walk.result = result
         for node, items, bodies in walk.held:
             send(walk, node, items, bodies, onward=False)
+        walk.detours, walk.forced = {}, None
+        walk.opened = StatementScope(self.opened, self.ledger_key, page, walk)
+        walk.run(STEPS)
 
     # --- ledger ----------------------------------------------------------------------------------------------------
     def _ledgered(self) -> bool:
@@ -308,6 +314,19 @@ def settle(result: PageResult, items: list[Item], copies: list[Item], *, shares_
     result.rolled_back += len({item.ordinal for item in result.undone})
     result.ended = [*ended, *malformed, *result.undone]
     result.busy_s = sum(tally.busy_s for tally in result.tallies.values())
+
+
+def tell_standing(plan: Plan, result: PageResult) -> None:
+    """Tell with each failure what the record wrote and sent that stands."""
+    entries = {entry.item.ordinal: entry for entry in result.failures() if entry.raw is None}
+    if not entries:
+        return
+    for node in plan.nodes:
+        if node.kind is StepKind.IMPORT and node.index in result.tallies:
+            effect = "committed" if node.is_transactional else "sent"
+            for item in result.tallies[node.index].succeeded:
+                if item.ordinal in entries:
+                    entries[item.ordinal].effects.setdefault(effect, []).append(node.shown_path)
 
 
 def share_fates(items: list[Item]) -> list[Item]:

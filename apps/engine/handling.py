@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from apps.engine.classification import class_of
 from apps.engine.plan import END, ROOT, Handling, Node, ScopeKind
 from apps.engine.ports import Failure, Record
-from apps.engine.records import NOWHERE, FailedRecord, Frame, Item, Trip
+from apps.engine.records import AT_HOME, NOWHERE, FailedRecord, Frame, Item, Trip
 
 if TYPE_CHECKING:
     from apps.engine.walk import Walk
@@ -66,6 +66,16 @@ def answer(walk: Walk, node: Node, entry: FailedRecord) -> None:
     seek(walk, node, entry, keeps=False)
 
 
+def answer_late(walk: Walk, node: Node, entry: FailedRecord) -> None:
+    """A send that was held until the scope had committed failed: nothing is undone, the flow has gone on without it."""
+    entry.item.trip = AT_HOME
+    if node.handling is Handling.ROLLBACK:
+        leave_flow(walk, entry)
+    else:
+        entry.item.alone = True
+        go_on(walk, node, entry, NOTHING)
+
+
 def seek(walk: Walk, node: Node, entry: FailedRecord, *, keeps: bool) -> None:
     """Look for the handling that answers, from a step outwards through the calls.
 
@@ -96,6 +106,7 @@ def go_on(walk: Walk, node: Node, entry: FailedRecord, place: int) -> None:
         detour = Detour(END if item.alone else node.next, item.record, item.trip)
     else:
         let_go(walk, item)
+        item.alone = False
         detour = Detour(node.handler, with_error(walk, item.record, entry), caught(item, entry, must_undo, place))
         if node.logs_error:
             walk.log("error", node, f"{entry.failure.message}\n{trace_of(walk, entry)}", item)

@@ -284,13 +284,14 @@ def _further(item: Item) -> list[Any]:
     if item.trip is AT_HOME and not item.sent and not item.twin:
         return []
     frames = [[frame.call, frame.record, _caught_row(frame.caught)] for frame in item.trip.frames]
-    return [frames, _caught_row(item.trip.caught), item.trip.outset, list((item.sent or {}).items()), item.twin]
+    sent = [[index, *outcome] for index, outcome in (item.sent or {}).items()]
+    return [frames, _caught_row(item.trip.caught), item.trip.outset, sent, item.twin]
 
 
 def _take_further(item: Item, frames: list[Any], caught: Any, outset: Any, sent: Any, twin: Any) -> None:
     calls = tuple(Frame(call, record, _caught(item, row)) for call, record, row in frames)
     item.trip = Trip(calls, _caught(item, caught), tuple(outset) if outset else None)
-    item.sent = dict(sent) or None
+    item.sent = {index: (body, answer) for index, body, answer in sent} or None
     item.twin = tuple((branch, way) for branch, way in twin)
 
 

@@ -22,6 +22,7 @@ from apps.engine.ports import (
 )
 from apps.engine.records import Item
 from apps.engine.result import Wait
+from apps.engine.sent import known_send, outcomes, remember
 from apps.engine.walk import Walk, component_failure
 
 T = TypeVar("T")
@@ -250,7 +251,7 @@ def run_import(walk: Walk, node: Node, items: list[Item]) -> None:
     items, bodies = mapped_bodies(walk, node, admitted(walk, node, items))
     if not items:
         return
-    if walk.is_scoped and not node.is_transactional:
+    if walk.is_scoped and not node.is_transactional and not node.sends_now:
         keep_first_write(node, items)
         walk.held.append((node, items, bodies))
         walk.forward(node, items)
@@ -263,7 +264,7 @@ def send(walk: Walk, node: Node, items: list[Item], bodies: list[Record], *, onw
     target = walk.opened.target(node)
     items, bodies = without_doubtful(walk, node, target, items, bodies)
     try:
-        written = write(walk, node, target, items, bodies)
+        written = write_once(walk, node, target, items, bodies)
     except Outage as outage:
         if not onward:
             mark_alone(items)
@@ -294,6 +295,27 @@ def without_doubtful(
             walk.fail(node, item, IN_DOUBT)
     kept = [i for i, item in enumerate(items) if item.ordinal not in doubtful]
     return [items[i] for i in kept], [bodies[i] for i in kept]
+
+
+def write_once(walk: Walk, node: Node, target: Target, items: list[Item], bodies: list[Record]) -> Written:
+    """Write; what cannot be undone, and was sent in an earlier walk of its scope, is not sent again."""
+    if not walk.is_scoped or node.is_transactional:
+        return write(walk, node, target, items, bodies)
+    fresh = [index for index, item in enumerate(items) if known_send(walk, node, item) is None]
+    some, their_bodies = [items[i] for i in fresh], [bodies[i] for i in fresh]
+    try:
+        written = write(walk, node, target, some, their_bodies)
+    except Outage:
+        raise
+    except ConnectorError as error:
+        written = Written(dict.fromkeys(range(len(some)), error.failure()))
+    except Exception as error:
+        walk.log("error", node, traceback.format_exc())
+        written = Written(dict.fromkeys(range(len(some)), component_failure(error)))
+    remember(walk, node, some, their_bodies, written)
+    if written.not_sent:
+        park_unsent(walk, node, some, written, onward=True)
+    return outcomes(walk, node, items)
 
 
 def write(walk: Walk, node: Node, target: Target, items: list[Item], bodies: list[Record]) -> Written:

@@ -10,11 +10,12 @@ from time import perf_counter
 from typing import Protocol
 
 from apps.engine.expressions import ExpressionError
-from apps.engine.handling import Detour, Undone, answer, error_facts, leave_flow, step_out
+from apps.engine.handling import Detour, Undone, answer, answer_late, error_facts, step_out
 from apps.engine.plan import END, ROOT, Joint, Node, OnError, Plan
 from apps.engine.ports import Classification, ErrorSource, Failure, Lookup, Outage, Record, Scope, Session, Target
 from apps.engine.records import AT_HOME, Item, Name
 from apps.engine.result import FailedRecord, LogLine, PageResult, Wait
+from apps.engine.sent import SentBook
 
 NOT_SENT = Failure(ErrorSource.INTERNAL, "not_sent", "It was not sent yet.")
 """Marks, in the ledger of a delivery, the records that it did not write and that wait for another one."""
@@ -65,6 +66,7 @@ class Walk:
         self.held: list[tuple[Node, list[Item], list[Record]]] = []
         self.copies: list[Item] = []
         self.answers: dict[tuple[int, Name], list[Record] | Failure] = {}
+        self.sent: SentBook = {}
         self.forced: dict[tuple[str, int], Failure] | None = None
         self.failures: list[tuple[str, int, Failure]] = []
         self.is_halted = False
@@ -73,7 +75,8 @@ class Walk:
 
     def replay_of(self, earlier: "Walk") -> None:
         """Take over what is neither asked, sent nor said twice when a page is walked again."""
-        self.answers, self._told, self.result.log = earlier.answers, earlier._told, earlier.result.log
+        self.answers, self.sent = earlier.answers, earlier.sent
+        self._told, self.result.log = earlier._told, earlier.result.log
 
     # --- moving ----------------------------------------------------------------------------------------------------
     def place(self, items: Sequence[Item]) -> None:
@@ -88,6 +91,7 @@ class Walk:
             items = self.inbox[node.index]
             if not items:
                 continue
+            self.inbox[node.index] = []
             if node.index in self.detours:
                 items = self.divert(node.index, items)
                 if not items:
@@ -242,7 +246,7 @@ class Walk:
         elif onward:
             answer(self, node, entry)
         else:
-            leave_flow(self, entry)
+            answer_late(self, node, entry)
 
     def try_again(self, node: Node, item: Item, failure: Failure) -> None:
         wait_s = max(node.policy.wait_s(item.attempt), failure.retry_after_s or 0)

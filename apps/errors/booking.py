@@ -45,6 +45,7 @@ def book_unit(
     window: Mapping[str, Any] | None = None,
     records: bytes | None = None,
     inner: int | None = None,
+    effects: dict[str, Any] | None = None,
     retried: int | None = None,
 ) -> Booked:
     """Write one error that concerns a page, a run or a window; it has no key and is never resolved by one.
@@ -54,7 +55,8 @@ def book_unit(
     """
     item = Item(0, {})
     item.error = retried
-    entry = FailedRecord(item, node, failure, 0 if records is not None else node, {}, inner=inner)
+    start = 0 if records is not None else node
+    entry = FailedRecord(item, node, failure, start, {}, inner=inner, effects=effects or {})
     error = new_error(book, entry, unit=unit)
     error.window, error.records = window, records
     return _book(book, [error], PageResult(), [], _lock_states(book))

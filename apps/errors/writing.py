@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from apps.connectors.redaction import redact
 from apps.core.bulk import add_up, insert_rows, reserve_ids, set_rows, shift_rows
 from apps.core.text import storable, storable_value
 from apps.engine.records import to_json
@@ -134,12 +135,15 @@ def _first_attempt(book: Book, error: NewError) -> datetime | None:
 def _effects(error: NewError) -> dict[str, Any]:
     """What else is to be said about the failure: the field, the place in the source, the connector's own trace.
 
+    And what became of what the record had written and sent: `committed`, `rolled_back`, `sent`, `dropped` by step,
+    `uncompensated` with request and answer.
     `tries`: how often the record was tried until it ended in this error, where that was more than once.
     """
     failure = error.entry.failure
     facts = {"field": failure.field, "place": error.entry.place, "trace": failure.trace}
     tries: dict[str, Any] = {"tries": error.tries} if error.tries > 1 else {}
-    return tries | {name: storable(str(value))[0] for name, value in facts.items() if value}
+    done = redact(storable_value(error.entry.effects)[0]) if error.entry.effects else {}
+    return done | tries | {name: storable(str(value))[0] for name, value in facts.items() if value}
 
 
 def _retry_row(book: Book, error: NewError) -> tuple[Any, ...]:

@@ -293,6 +293,7 @@ class RunJournal:
             unit=ErrorUnit.PAGE,
             node=culprit.node,
             inner=culprit.inner,
+            effects=culprit.effects,
             records=bytes(row.payload),
             retried=retried,
         )
