@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from django.contrib.auth import get_user_model
 
 from apps.accounts.models import Member
 from apps.errors.models import Error, ErrorTag, Tag
-from apps.errors.services import retry_errors
+from apps.errors.services import edit_retry_data, retry_errors
+from apps.errors.services.uploads import keep_upload
 from apps.errors.services.views import save_view
 from apps.flows.models import Connection
 from tests.browser.driver import Driver
@@ -59,6 +61,12 @@ PAGES = [  # in curly brackets: ids of the scene
     "/errors/causes/{cause}/merge/",
     "/errors/edit?all=1&query=cause%3D{cause}%26state%3Dopen&upto={error}",
     "/errors/edit?error={error}&kind=set&field=altitude&value=300&step=preview",
+    "/errors/edit-others?error={error}&version=2",
+    "/errors/mark-sent?error={error}",
+    "/errors/upload/",
+    "/errors/upload/{upload}/",
+    "/errors/?state=resolved&resolved_range=7d",
+    "/flows/{flow}/steps/{step}/errors/open/?shown=in_doubt",
     "/flows/{flow}/steps/{step}/errors/{error}/notes/",
     "/flows/{flow}/steps/{step}/errors/open/?assignee=me&tag={tag}",
     "/errors/tags/",
@@ -86,6 +94,17 @@ def retried(scene: Scene) -> dict[str, int]:
     act = retry_errors(account=scene.account, member=None, errors=Error.objects.of(scene.account).filter(pk=oldest.pk))
     oldest.refresh_from_db()
     return {"retry": oldest.retry_run_id or 0, "act": act.pk}
+
+
+def edited(error: Error) -> dict[str, int]:
+    """The error is in doubt and was edited once; a file changes it again."""
+    Error.unscoped.filter(pk=error.pk).update(in_doubt=True)
+    mara = Member.objects.of(error.account_id).get(user__username="mara")
+    edit_retry_data(error=error, member=mara, text='{"id":"A-1","altitude":300}', expected_version=1)
+    entry = {"error": str(error), "version": 2, "retry_data": {"id": "A-1", "altitude": 400}}
+    content = orjson.dumps([entry, {"error": "nonsense"}])
+    upload = keep_upload(account=mara.account, member=mara, name="errors.json", content=content)
+    return {"upload": upload.pk}
 
 
 def noted(error: Error) -> dict[str, int]:
@@ -116,6 +135,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
         cause=error.cause_id,
         connection=warehouse.pk,
         **retried(scene),
+        **edited(error),
         **noted(error),
     )
     assert signed_in.inspect(address, shots=shot_folder) == []

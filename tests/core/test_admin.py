@@ -24,6 +24,7 @@ from apps.errors.models import (
     RetryVersion,
     SavedView,
     Tag,
+    Upload,
 )
 from apps.flows.models import Checkpoint, Connection, Hook, Ledger, Share
 from apps.flows.secrets import read_secrets
@@ -87,6 +88,7 @@ def _an_account_with_history(account):
         (Comment, {"error": error, "member": member, "text": "Asked the supplier"}),
         (Assignment, {"error": error, "assignee": member, "assigned_by": member}),
         (SavedView, {"member": member, "name": "Mine", "query": "assignee=me"}),
+        (Upload, {"member": member, "name": "errors.json", "content": b"x"}),
     ]
     hook = Hook.unscoped.create(
         account=account, flow=flow, step=source, key_sha256=f"{step.pk}", key_sealed=b"canary-7f3a"
