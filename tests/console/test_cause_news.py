@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Account, Member
+from apps.core.clock import wall_now
 from apps.errors.models import Cause, Error
 from apps.errors.services import resolve_errors
 from apps.flows.models import Step
@@ -39,6 +40,15 @@ def test_a_corrected_class_is_taken_back(page: Client, step: Step) -> None:
     assert "The class is Missing again, as the rules say." in text
     assert "Missing (set by rule)" in text
     assert "is that of the rules already" in post(page, address + "unclassify")
+
+
+def test_its_automatic_attempts_lead_to_the_errors_that_wait(page: Client, step: Step) -> None:
+    cause = failing(step)
+    Error.unscoped.filter(key=f"{cause.pk}-1").update(next_attempt_at=wall_now())
+    html = html_of(page, f"/errors/causes/{cause.pk}/")
+    address = f"/errors/?view=list&amp;cause={cause.pk}&amp;shown=auto_retrying"
+    assert f'<a href="{address}">attempt 1 of 4' in html
+    assert [row.key for row in page.get(address.replace("&amp;", "&")).context["page"].rows] == [f"{cause.pk}-1"]
 
 
 # --- live ------------------------------------------------------------------------------------------------------------
