@@ -43,7 +43,8 @@ def end_failed(run: Run, rule: WorkflowRetry) -> str:
         due_at = database_now(seconds=rule.wait_s(run.attempt))
         facts = {"attempts": rule.attempts + 1, "not_before": due_at, "wait_reason": f"waits: {words}"}
         end_run(run, status=RunStatus.RETRYING, outcome="", **facts)
-        return f"It is run again: {words}, in {rule.wait_s(run.attempt) / 60:g} minutes."
+        minutes = rule.wait_s(run.attempt) / 60
+        return f"It is run again: {words}, in {minutes:g} minute{'' if minutes == 1 else 's'}."
     why = replaced_by(newer, run.unique_id) if newer is not None else ""
     drop_pages(run)
     forget_payload(run)

@@ -53,16 +53,19 @@ def name_of(member: Any) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def next_run(context: Context, run: Run) -> SafeString | str:
-    """`waits: attempt 2 of 4 at 15:04:31`, with a countdown; the day too if it is another. "" for one that does not."""
+def next_run(context: Context, run: Run, words: bool = True) -> SafeString | str:
+    """`waits: attempt 2 of 4 at 15:04:31`, with a countdown; the day too if it is another. "" for one that does not.
+
+    Without `words` it begins with the time.
+    """
     if run.status != RunStatus.RETRYING or run.not_before is None:
         return ""
     prefs, now = context.get("prefs") or Preferences(), context.get("now") or wall_now()
     local = run.not_before.astimezone(prefs.zone)
     is_today = local.date() == now.astimezone(prefs.zone).date()
     return format_html(
-        '{} at <span class="num">{}</span> (<time datetime="{}" data-at>{}</time>)',
-        run.wait_reason,
+        '{}at <span class="num">{}</span> (<time datetime="{}" data-at>{}</time>)',
+        f"{run.wait_reason} " if words else "",
         f"{local:%H:%M:%S}" if is_today else moment_text(local, now, prefs.zone),
         local.isoformat(timespec="seconds"),
         countdown_text(local, now),
