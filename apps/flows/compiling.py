@@ -22,6 +22,7 @@ from apps.flows.definition.models import (
     WorkflowRetryPart,
 )
 from apps.flows.definition.texts import ANSWER_NAMES, FAILED_NAMES, KEY_NAMES, NAMES, PAYLOAD_NAMES
+from apps.flows.definition.warnings import sends_now
 
 LASTING = (Classification.VALUE, Classification.MISSING, Classification.PARSE, Classification.TOO_LARGE)
 """Classes of failures that the same record meets again: they are not tried again, unless the definition says so."""
@@ -52,7 +53,7 @@ def import_parts(step: ImportStep, names: frozenset[str]) -> dict[str, Any]:
     return {
         "mapping": compile_mapping(step.mapping, step.required, names) if step.mapping else None,
         "response_mapping": answer_mapping(step.response_mapping, names),
-        "sends_now": step.when == "now" or (step.when is None and bool(step.response_mapping)),
+        "sends_now": sends_now(step),
     }
 
 

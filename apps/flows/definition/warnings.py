@@ -1,158 +1,132 @@
-"""What is allowed in a definition and yet rarely meant: told when it is saved, never refused."""
+"""What a definition may do that its author may not expect: told when it is saved, and refused by nobody."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from apps.engine.plan import ScopeKind
-from apps.flows.definition.document import read_document
 from apps.flows.definition.mistakes import Mistake, Path, place_of
-from apps.flows.definition.models import (
-    AnyStep,
-    BranchStep,
-    CallStep,
-    Definition,
-    Handled,
-    ImportStep,
-    Use,
-)
+from apps.flows.definition.models import AnyStep, BranchStep, CallStep, Definition, Handled, ImportStep
 
-LONGEST_HELD_S = 5
-"""A longer wait rolls a scope back and replays it: no locks are held over it."""
+LONG_WAIT_S = 5
 MOST_NESTED = 2
-SAVEPOINTS = frozenset({"custom_without_rollback", "continue"})
-"""Handlings that undo only the step itself."""
+REMOTE = frozenset({"http", "email"})
+SETS_SAVEPOINT = frozenset({"custom_without_rollback", "continue"})
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A step, where it stands, and the handlings around it (its own included)."""
+class Visit:
+    """A step, its place in the text (inside a sub-flow that of the call), the calls and handlings around it.
+
+    `has_written`: a step of a calling flow has written into a transaction before it.
+    """
 
     step: AnyStep
     path: Path
-    nested: int
+    calls: tuple[CallStep, ...] = ()
+    handlings: int = 0
+    has_written: bool = False
 
-
-def warnings_in(definition: Definition) -> tuple[Mistake, ...]:
-    """Everything that the author should know before the definition is at work, by line."""
-    placed = list(placed_steps(definition.steps, ("steps",), 0))
-    found = [(one.path, text) for one in placed for check in CHECKS if (text := check(one, definition))]
-    found += [((), text) for text in of_the_whole(placed)]
-    line_of = read_document(definition.text).line_of
-    told = [Mistake(place_of(path), text, line=line_of(path) if path else 0) for path, text in found]
-    return tuple(sorted(told, key=lambda mistake: mistake.line))
-
-
-def placed_steps(steps: Iterable[AnyStep], path: Path, nested: int) -> Iterator[Placed]:
-    """Every step of the flow itself, those in ways and handlers too; not those of sub-flows, which have warnings of
-    their own."""
-    for number, step in enumerate(steps):
-        here: Path = (*path, number)
-        depth = nested + (isinstance(step, Handled) and step.handling not in {None, "rollback"})
-        yield Placed(step, here, depth)
-        if isinstance(step, BranchStep):
-            for way_number, way in enumerate(step.branch.ways):
-                yield from placed_steps(way.steps, (*here, "branch", "ways", way_number, "steps"), nested)
-        if isinstance(step, Handled):
-            yield from placed_steps(step.handler, (*here, "handler"), depth)
-
-
-# --- single steps ----------------------------------------------------------------------------------------------------
-def vanishing_work(one: Placed, definition: Definition) -> str:
-    """The cells marked ! of the 36 combinations: what the caller wrote before goes, and nobody is told."""
-    step = one.step
-    if definition.scope is ScopeKind.NONE or not isinstance(step, CallStep) or step.handling in SAVEPOINTS:
-        return ""
-    if not any(map(swallows, steps_without_savepoint(step.call.definition.steps[1:]))):
-        return ""
-    callee = step.call.definition.head.shown_name
-    return (
-        f"A step of {callee} undoes everything when it fails and then ends its error there: what this flow wrote "
-        "before the call vanishes, and this flow goes on as if nothing had happened."
-    )
-
-
-def swallows(step: AnyStep) -> bool:
-    return isinstance(step, Handled) and step.handling == "custom_with_rollback" and step.ends == "end"
-
-
-def steps_without_savepoint(steps: Iterable[AnyStep]) -> Iterator[AnyStep]:
-    """Steps of a sub-flow, and of those that it calls without a savepoint."""
-    for step in steps:
-        yield step
-        if isinstance(step, BranchStep):
-            for way in step.branch.ways:
-                yield from steps_without_savepoint(way.steps)
-        if isinstance(step, CallStep) and step.handling not in SAVEPOINTS:
-            yield from steps_without_savepoint(step.call.definition.steps[1:])
-
-
-def sent_too_early(one: Placed, definition: Definition) -> str:
-    step = one.step
-    if definition.scope in {ScopeKind.NONE, ScopeKind.RECORD} or not is_foreign_import(step):
-        return ""
-    is_now = step.when == "now" or (step.when is None and step.response_mapping)  # type: ignore[union-attr]
-    if not is_now:
-        return ""
-    return (
-        f"This sends at once, inside a scope of a {definition.scope.value}: if the scope is rolled back later, what "
-        "was sent stays sent."
-    )
-
-
-def unhandled_send(one: Placed, definition: Definition) -> str:
-    if definition.scope is ScopeKind.NONE or not is_foreign_import(one.step) or one.step.handling is not None:  # type: ignore[union-attr]
-        return ""
-    return (
-        "This step writes to what cannot be rolled back, and has no handling of its own: when it fails, the writes "
-        "before it are undone."
-    )
-
-
-def long_wait(one: Placed, definition: Definition) -> str:
-    step = one.step
-    if definition.scope is ScopeKind.NONE or not isinstance(step, Handled) or not step.on_error.is_trying_again:
-        return ""
-    rule = step.on_error
-    longest = rule.seconds * (2 ** (rule.attempts - 1) if rule.backoff else 1)
-    if longest <= LONGEST_HELD_S:
-        return ""
-    return (
-        f"Waits of up to {longest:,g} seconds are too long to hold a transaction open: the scope is rolled back "
-        "before each wait, and its records go through the steps again after it."
-    )
-
-
-def deep_nesting(one: Placed, definition: Definition) -> str:
-    if one.nested != MOST_NESTED + 1:
-        return ""
-    return f"More than {MOST_NESTED} handlings are nested here: that is slow, and hard to predict."
-
-
-def is_foreign_import(step: AnyStep) -> bool:
-    """Whether a step writes to what has no transactions."""
-    return isinstance(step, ImportStep) and step.use.connector is not None and not step.use.connector.is_transactional()
-
-
-CHECKS: tuple[Callable[[Placed, Definition], str], ...] = (
-    vanishing_work,
-    sent_too_early,
-    unhandled_send,
-    long_wait,
-    deep_nesting,
-)
-
-
-# --- the whole flow --------------------------------------------------------------------------------------------------
-def of_the_whole(placed: Iterable[Placed]) -> Iterator[str]:
-    uses = [use for one in placed if (use := use_of(one.step)) is not None]
-    names = sorted({use.connection for use in uses if use.connector and use.connector.is_transactional()})
-    if len(names) > 1:
-        yield (
-            f"This flow writes to {' and '.join(names)}: a transaction spans one connection, so what is undone in "
-            "one stays in the other."
+    @property
+    def shown(self) -> str:
+        """The step in words, with the calls that lead to it."""
+        return " of ".join(
+            [f"Step {self.step.key}", *(call.call.definition.head.flow for call in reversed(self.calls))]
         )
 
 
-def use_of(step: AnyStep) -> Use | None:
-    """Where a step writes."""
-    return step.use if isinstance(step, ImportStep) else None
+def warnings_of(definition: Definition) -> tuple[Mistake, ...]:
+    """Every warning about a definition, each with its place and what to do."""
+    visits = list(visits_of(definition.steps, ("steps",)))
+    found = [*two_connections(visits)]
+    for visit in visits:
+        if isinstance(visit.step, Handled):
+            found += [*vanishing(visit), *too_nested(visit), *scope_warnings(visit, visit.step, definition.scope)]
+    return tuple(Mistake(place_of(path), message, hint) for path, message, hint in found)
+
+
+Told = Iterator[tuple[Path, str, str]]
+
+
+def visits_of(
+    steps: Sequence[AnyStep], path: Path, calls: tuple[CallStep, ...] = (), handlings: int = 0, written: bool = False
+) -> Iterator[Visit]:
+    """The steps and those in their ways, handlers and sub-flows."""
+    own_writes = False
+    for number, step in enumerate(steps):
+        place = path if calls else (*path, number)
+        yield Visit(step, place, calls, handlings, written)
+        own_writes = own_writes or is_transactional(step)
+        if isinstance(step, BranchStep):
+            for way_number, way in enumerate(step.branch.ways):
+                below = place if calls else (*place, "branch", "ways", way_number, "steps")
+                yield from visits_of(way.steps, below, calls, handlings, written)
+        if isinstance(step, Handled):
+            deeper = handlings + (step.handling is not None)
+            yield from visits_of(step.handler, place if calls else (*place, "handler"), calls, deeper, written)
+            if isinstance(step, CallStep):
+                inner = step.call.definition.steps[1:]
+                has_written = (written or own_writes) and step.handling not in SETS_SAVEPOINT
+                yield from visits_of(inner, place, (*calls, step), deeper, has_written)
+
+
+def is_transactional(step: AnyStep) -> bool:
+    return isinstance(step, ImportStep) and step.use.connector is not None and step.use.connector.is_transactional()
+
+
+def vanishing(visit: Visit) -> Told:
+    step = visit.step
+    if isinstance(step, Handled) and step.handling == "custom_with_rollback" and step.ends == "end":
+        if visit.has_written and visit.calls:
+            message = (
+                f"{visit.shown} undoes what the calling flow wrote before when it fails, and then ends its error: "
+            )
+            message += "the calling flow goes on as if its earlier writes still stood."
+            hint = "give the call the handling custom_without_rollback or continue, or end the handler with error_end"
+            yield visit.path, message, hint
+
+
+def too_nested(visit: Visit) -> Told:
+    step = visit.step
+    if isinstance(step, Handled) and step.handling is not None and visit.handlings >= MOST_NESTED:
+        message = (
+            f"{visit.shown} is inside {visit.handlings} handlings and has one of its own; more than {MOST_NESTED} "
+        )
+        yield visit.path, message + "are slower, and hard to predict.", "handle the error in fewer places"
+
+
+def scope_warnings(visit: Visit, step: Handled, scope: ScopeKind) -> Told:
+    """What matters inside a scope only."""
+    if scope is ScopeKind.NONE:
+        return
+    part = step.on_error
+    if part.is_trying_again and part.seconds > LONG_WAIT_S:
+        message = f"{visit.shown} waits {part.seconds:g} seconds before it tries again, inside the scope {scope}: "
+        message += "what the scope wrote is undone meanwhile, and done again after the wait."
+        yield visit.path, message, f"wait at most {LONG_WAIT_S} seconds, or use the scope none"
+    if not isinstance(step, ImportStep) or is_transactional(step):
+        return
+    if scope is not ScopeKind.RECORD and sends_now(step):
+        message = f"{visit.shown} sends now, inside the scope {scope}: when any of its records fails, all that was "
+        yield visit.path, message + "sent stands while everything else is undone.", "write when: after_commit"
+    if step.handling is None and step.use.connector is not None and step.use.connector.kind in REMOTE:
+        message = f"{visit.shown} sends what cannot be undone and has no handling of its own: when it fails, "
+        message += "what the record wrote before is undone." if sends_now(step) else "what the record wrote stays."
+        yield visit.path, message, "give it a handling that says what happens then"
+
+
+def sends_now(step: ImportStep) -> bool:
+    """When a send goes out that cannot be undone: now if a later step reads its answer, else after the commit."""
+    return step.when == "now" or (step.when is None and bool(step.response_mapping))
+
+
+def two_connections(visits: Sequence[Visit]) -> Told:
+    first = ""
+    for visit in visits:
+        if not isinstance(visit.step, ImportStep) or not is_transactional(visit.step):
+            continue
+        name = visit.step.use.connection
+        first = first or name
+        if name != first:
+            message = f"{visit.shown} writes to {name} and others to {first}: a scope holds one connection together, "
+            yield visit.path, message + "so one of them may commit without the other.", "write to one database per flow"
+            return

@@ -1,6 +1,6 @@
 """Applying a definition: the whole of it in one transaction, or nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import unified_diff
 
@@ -13,6 +13,7 @@ from apps.core.clock import database_now, read_now
 from apps.engine.plan import Node, Plan
 from apps.flows.definition import Definition, DefinitionError, Mistake, parse_definition
 from apps.flows.definition.models import CallStep, name_of
+from apps.flows.definition.warnings import warnings_of
 from apps.flows.hooks import ensure_hook
 from apps.flows.layout import all_steps
 from apps.flows.models import Connection, Flow, Integration, Revision, Step
@@ -35,7 +36,10 @@ class RevisionConflictError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AppliedRevision:
-    """What applying did: `changes` in sentences (none: everything was like that), `diff` to the revision before."""
+    """What applying did: `changes` in sentences (none: everything was like that), `diff` to the revision before.
+
+    `warnings` tell what the definition may do that its author may not expect.
+    """
 
     flow: Flow
     revision: Revision
@@ -43,6 +47,7 @@ class AppliedRevision:
     is_new_revision: bool
     changes: tuple[str, ...]
     diff: str
+    warnings: tuple[Mistake, ...] = ()
 
 
 def actor_of(member: Member | None) -> Actor:
@@ -78,6 +83,7 @@ def apply_definition(
         applied = AppliedRevision(
             flow, revision, present is None, True, (f"revision {revision.number}", *changes), diff
         )
+    applied = replace(applied, warnings=warnings_of(definition))
     audit(applied, before, member)
     if applied.is_new_revision and present is not None:
         renew_callers(account, flow, member)
