@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models import Q, Sum
 
-from apps.errors.search import SearchHits, are_common, searched, words_of
+from apps.errors.search import SearchHits, TextHolds, are_common, words_of
 from apps.errors.states import Classification, ErrorState, ErrorUnit
 from apps.runs.querysets import Moment
 
@@ -93,12 +93,8 @@ class ErrorQuerySet(models.QuerySet["own.Error"]):
         words = words_of(question)
         if not words:
             return self.none()
-        if not are_common(words, using=self.db):
-            return self.filter(pk__in=SearchHits(words))
-        rows = self.alias(searched_text=searched())
-        for word in words:
-            rows = rows.filter(searched_text__contains=word)
-        return rows
+        is_common = are_common(words, using=self.db)
+        return self.filter(TextHolds(tuple(words)) if is_common else Q(pk__in=SearchHits(words)))
 
     def newest_first(self) -> Self:
         return self.order_by("-id")

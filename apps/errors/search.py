@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField, F, Func, TextField
+from django.db.models import BigIntegerField, BooleanField, F, Func
 from django.db.models.expressions import Expression
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -61,10 +61,23 @@ def are_common(words: Sequence[str], *, using: str = "default") -> bool:
     return found >= COMMON
 
 
-def searched(pk: str = "pk") -> Func:
-    """The text of one error, read row by row: no plan turns this into a walk through the whole index."""
-    template = "(SELECT texts.text FROM error_text texts WHERE texts.error_id = %(expressions)s)"
-    return Func(F(pk), template=template, output_field=TextField())
+class TextHolds(Func):
+    """Whether an error's own text holds all of the words, read row by row in the order of the list.
+
+    As one boolean the planner takes it to be true for every second row; with a LIKE of its own it expects next to none,
+    and reads and sorts the whole list (28 s against 3 ms on 1 M).
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__(F("pk"), output_field=BooleanField())
+        self.words = tuple(words)
+
+    def as_sql(  # type: ignore[override]
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str | int, ...]]:
+        pk, params = compiler.compile(self.source_expressions[0])
+        sql = f"(SELECT {_like(self.words)} FROM error_text texts WHERE texts.error_id = {pk})"  # noqa: S608
+        return sql, (*(f"%{word}%" for word in self.words), *params)
 
 
 class SearchHits(Expression):
