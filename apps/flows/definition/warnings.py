@@ -29,9 +29,8 @@ class Visit:
     @property
     def shown(self) -> str:
         """The step in words, with the calls that lead to it."""
-        return " of ".join(
-            [f"Step {self.step.key}", *(call.call.definition.head.flow for call in reversed(self.calls))]
-        )
+        flows = [call.call.definition.head.flow for call in reversed(self.calls)]
+        return " of ".join([f"Step {self.step.key}", *flows])
 
 
 def warnings_of(definition: Definition) -> tuple[Mistake, ...]:
@@ -75,23 +74,20 @@ def is_transactional(step: AnyStep) -> bool:
 
 def vanishing(visit: Visit) -> Told:
     step = visit.step
-    if isinstance(step, Handled) and step.handling == "custom_with_rollback" and step.ends == "end":
-        if visit.has_written and visit.calls:
-            message = (
-                f"{visit.shown} undoes what the calling flow wrote before when it fails, and then ends its error: "
-            )
-            message += "the calling flow goes on as if its earlier writes still stood."
-            hint = "give the call the handling custom_without_rollback or continue, or end the handler with error_end"
-            yield visit.path, message, hint
+    if not isinstance(step, Handled) or not visit.has_written:
+        return
+    if step.handling == "custom_with_rollback" and step.ends == "end":
+        message = f"{visit.shown} undoes what the calling flow wrote before when it fails, and then ends its error: "
+        message += "the calling flow goes on as if its earlier writes still stood."
+        hint = "give the call the handling custom_without_rollback or continue, or end the handler with error_end"
+        yield visit.path, message, hint
 
 
 def too_nested(visit: Visit) -> Told:
     step = visit.step
     if isinstance(step, Handled) and step.handling is not None and visit.handlings >= MOST_NESTED:
-        message = (
-            f"{visit.shown} is inside {visit.handlings} handlings and has one of its own; more than {MOST_NESTED} "
-        )
-        yield visit.path, message + "are slower, and hard to predict.", "handle the error in fewer places"
+        message = f"{visit.shown} has a handling inside {visit.handlings} others; more than {MOST_NESTED} are slower, "
+        yield visit.path, message + "and hard to predict.", "handle the error in fewer places"
 
 
 def scope_warnings(visit: Visit, step: Handled, scope: ScopeKind) -> Told:
