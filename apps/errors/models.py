@@ -15,8 +15,10 @@ from apps.errors.note_models import ErrorTag as ErrorTag
 from apps.errors.note_models import SavedView as SavedView
 from apps.errors.note_models import Tag as Tag
 from apps.errors.querysets import (
+    AT_WORK,
     DUE_FOR_RETRY,
     KEYED,
+    NOTED,
     OPEN,
     OPEN_UNITS,
     RESOLVED,
@@ -192,6 +194,13 @@ class Error(HotScoped):
             models.Index(fields=["account", "-resolved_at", "-id"], name="errors_resolved", condition=RESOLVED),
             models.Index(fields=["account", "-id"], name="errors_open_units", condition=OPEN_UNITS),
             models.Index(fields=["cause", "-id"], name="errors_by_cause"),
+            models.Index(
+                fields=["cause"],
+                include=["account", "next_attempt_at", "attempts", "retry_run"],
+                name="errors_at_work",
+                condition=AT_WORK,
+            ),
+            models.Index(fields=["cause", "id"], name="errors_noted", condition=NOTED),
             models.Index(fields=["run", "step", "id"], name="errors_of_run"),
             models.Index(fields=["flow", "key_hash"], name="errors_to_auto_resolve", condition=TO_AUTO_RESOLVE),
             models.Index(fields=["account", "key_hash", "id"], name="errors_journey"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models import Q, Sum
 
-from apps.errors.search import SearchHits, TextHolds, are_common, words_of
+from apps.errors.search import IsHit, TextHolds, are_common, words_of
 from apps.errors.states import Classification, ErrorState, ErrorUnit
 from apps.runs.querysets import Moment
 
@@ -23,6 +23,8 @@ OPEN_UNITS = OPEN & ~Q(unit=ErrorUnit.RECORD)
 KEYED = Q(key_hash__isnull=False)
 TO_AUTO_RESOLVE = KEYED & (STORED_OPEN | Q(passed_run__isnull=True))
 DUE_FOR_RETRY = Q(next_attempt_at__isnull=False)
+AT_WORK = DUE_FOR_RETRY | RETRYING
+NOTED = Q(has_notes=True)
 IN_DOUBT = Q(in_doubt=True)
 SHOWN_AS: dict[str, Q] = {
     "auto_retrying": DUE_FOR_RETRY,
@@ -93,8 +95,7 @@ class ErrorQuerySet(models.QuerySet["own.Error"]):
         words = words_of(question)
         if not words:
             return self.none()
-        is_common = are_common(words, using=self.db)
-        return self.filter(TextHolds(tuple(words)) if is_common else Q(pk__in=SearchHits(words)))
+        return self.filter((TextHolds if are_common(words, using=self.db) else IsHit)(tuple(words)))
 
     def newest_first(self) -> Self:
         return self.order_by("-id")

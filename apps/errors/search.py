@@ -12,8 +12,7 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField, BooleanField, F, Func
-from django.db.models.expressions import Expression
+from django.db.models import BooleanField, F, Func
 from django.db.models.sql.compiler import SQLCompiler
 
 LONGEST_TEXT = 8_000  # characters of message and key that are searched
@@ -80,24 +79,26 @@ class TextHolds(Func):
         return sql, (*(f"%{word}%" for word in self.words), *params)
 
 
-class SearchHits(Expression):
-    """The ids of the errors whose text holds all of the words, as a subquery for `id__in`."""
+class IsHit(Func):
+    """Whether an error is among those whose text holds all of the words, as the search index tells.
+
+    On PostgreSQL the hits are one array: joined as rows, ORDER BY id LIMIT n walks the list backwards to find a rare
+    word (4.7 s against 2 ms on 1 M).
+    """
 
     def __init__(self, words: Sequence[str]) -> None:
-        super().__init__(output_field=BigIntegerField())
+        super().__init__(F("pk"), output_field=BooleanField())
         self.words = tuple(words)
 
-    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[str | int, ...]]:
-        sql, params = _postgresql_hits(self.words) if connection.vendor == "postgresql" else _sqlite_hits(self.words)
-        return sql, tuple(params)
-
-
-def _postgresql_hits(words: Sequence[str]) -> SqlAndParams:
-    # materialized: else ORDER BY id LIMIT n walks the key backwards for a rare word (4.7 s against 1.6 ms on 1 M)
-    return (
-        f"(WITH hits AS MATERIALIZED (SELECT error_id FROM error_text WHERE {_like(words)}) SELECT error_id FROM hits)",  # noqa: S608
-        [f"%{word}%" for word in words],
-    )
+    def as_sql(  # type: ignore[override]
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[str | int, ...]]:
+        pk, params = compiler.compile(self.source_expressions[0])
+        if connection.vendor == "postgresql":
+            hits = f"SELECT error_id FROM error_text WHERE {_like(self.words)}"  # noqa: S608
+            return f"({pk} = ANY (ARRAY ({hits})))", (*params, *(f"%{word}%" for word in self.words))
+        sql, values = _sqlite_hits(self.words)
+        return f"({pk} IN {sql})", (*params, *values)
 
 
 def _sqlite_hits(words: Sequence[str]) -> SqlAndParams:

@@ -66,7 +66,7 @@ def error_page(rows: ErrorQuerySet, wanted: ErrorFilter, state: str, *, cursor: 
     shown = found.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
     page = keyset_page(shown.select_related(*SHOWN_WITH), cursor=cursor, size=PAGE_SIZE, order=order)
     shown_page = ErrorPage(page.rows, page.previous_cursor, page.next_cursor)
-    return _counted(shown_page, found.order_by(), has_words=bool(wanted.words)) if is_counted else shown_page
+    return _counted(shown_page, found.order_by(*order), has_words=bool(wanted.words)) if is_counted else shown_page
 
 
 def _counted(page: ErrorPage, found: ErrorQuerySet, *, has_words: bool) -> ErrorPage:
@@ -75,7 +75,7 @@ def _counted(page: ErrorPage, found: ErrorQuerySet, *, has_words: bool) -> Error
         return replace(page, matches=len(page.rows))
     if has_words:
         return replace(page, matches=len(page.rows), is_more=True)
-    matches = found[: MOST_COUNTED + 1].count()
+    matches = found[: MOST_COUNTED + 1].count()  # in order, or the planner reads all that match before it stops
     return replace(page, matches=min(matches, MOST_COUNTED), is_more=matches > MOST_COUNTED)
 
 
