@@ -13,6 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import django
@@ -23,10 +24,13 @@ from django.core.management import call_command  # noqa: E402 (Django has to sta
 from django.db import connection  # noqa: E402
 
 from apps.core.clock import database_now  # noqa: E402
+from apps.engine.expressions import compile_template  # noqa: E402
+from apps.engine.plan import WorkflowRetry  # noqa: E402
+from apps.engine.ports import ConnectorError  # noqa: E402
 from apps.errors.models import Error  # noqa: E402
 from apps.errors.services import reopen_errors, resolve_errors, retry_errors  # noqa: E402
 from apps.execution.claims import Heartbeat  # noqa: E402
-from apps.execution.dispatcher import start_retries  # noqa: E402
+from apps.execution.dispatcher import start_reruns, start_retries  # noqa: E402
 from apps.execution.journal import Fenced  # noqa: E402
 from apps.runs.models import Run  # noqa: E402
 from apps.runs.services import RunRefused, cancel_run  # noqa: E402
@@ -184,7 +188,51 @@ def first_errors(stage: Stage) -> None:
     stage.play()
 
 
-STORIES = {"everybody": everybody, "beating": beating, "first errors": first_errors}
+def fail_run(world: World, chance: random.Random) -> None:
+    running = own_world(world, chance).begin()
+    for _ in range(chance.randrange(1, 3)):
+        running.run_page(records(chance))
+    running.journal.fail_export(ConnectorError("gone", "The source is gone."))
+
+
+def work_attempt(world: World, chance: random.Random) -> None:
+    """Any attempt that is queued: it delivers the pages that it took over, and fails or goes through."""
+    time.sleep(0.01)
+    queued = list(Run.unscoped.filter(flow=world.flow, attempt__gt=1, status="queued"))
+    try:
+        running = own_world(world, chance).take(chance.choice(queued))
+        while page := running.journal.next_page():
+            running.journal.commit(page, running.deliver(page))
+    except (Fenced, AssertionError, IndexError):
+        return  # another thread has it, or it gave way to a newer payload
+    if chance.random() < 0.5:
+        running.journal.fail_export(ConnectorError("gone", "The source is gone."))
+    else:
+        running.finish()
+
+
+def cancel_some_attempt(world: World, chance: random.Random) -> None:
+    waiting = list(Run.unscoped.filter(flow=world.flow, status="retrying"))
+    if waiting:
+        with suppress(RunRefused):  # it was run again meanwhile
+            cancel_run(run=chance.choice(waiting), member=None, reason="not needed")
+    time.sleep(0.1)
+
+
+def attempts(stage: Stage) -> None:
+    """Runs fail and are run again while newer payloads come, two dispatchers look, and people cancel."""
+    world = make_world(make_account(), overlap="allow")
+    rule = WorkflowRetry(attempts=3, minutes=0.001, unique_id=compile_template("{{ record.id }}"))
+    world.plan = replace(world.plan, workflow_retry=rule)
+    stage.act("runs", lambda chance: fail_run(world, chance))
+    for number in range(2):
+        stage.act(f"attempts {number}", lambda chance: work_attempt(world, chance))
+        stage.act(f"dispatcher {number}", lambda chance: start_reruns())
+    stage.act("cancels", lambda chance: cancel_some_attempt(world, chance))
+    stage.play()
+
+
+STORIES = {"everybody": everybody, "beating": beating, "first errors": first_errors, "attempts": attempts}
 
 
 def deadlocks() -> int:

@@ -39,7 +39,7 @@ def played(database: str, folder: str) -> dict:
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("story", ["everybody", "beating", "first errors"])
+@pytest.mark.parametrize("story", ["everybody", "beating", "first errors", "attempts"])
 def test_who_acts_on_a_flow_at_the_same_time_disturbs_nobody(found, story):
     told = found["stories"][story]
 
