@@ -105,8 +105,9 @@ def _in_tab(reach: Reach, tab: str, now: datetime) -> Q:
     if tab == "resolved":
         return ~is_open & Q(last_seen_at__gte=now - RESOLVED_FOR)
     if tab == "retrying":
-        due = Error.objects.of(reach.account_id).filter(DUE_FOR_RETRY).order_by()
-        return Q(pk__in=due.values_list(Coalesce("cause__merged_into", "cause_id")))
+        due = Error.objects.of(reach.account_id).filter(DUE_FOR_RETRY).order_by().values("cause")
+        tried = Cause.objects.of(reach.account_id).filter(pk__in=due).order_by()
+        return Q(pk__in=tried.values_list(Coalesce("merged_into", "pk")))
     return is_open & ~asleep
 
 
