@@ -34,6 +34,7 @@ PAGES = [
     "/integrations/birds/dashboard/completed/",
     "/integrations/birds/dashboard/running/",
     "/connections/",
+    "/errors/?view=causes",
 ]
 
 
