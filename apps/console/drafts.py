@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.http import HttpRequest
 
@@ -11,7 +11,8 @@ from apps.console.access import account_of, may_do, reach_of
 from apps.console.text_diff import TextDiff, compare_texts
 from apps.flows.definition import Definition, DefinitionError, Mistake, parse_definition
 from apps.flows.definition.document import Document, read_document
-from apps.flows.definition.warnings import warnings_in
+from apps.flows.definition.mistakes import place_of
+from apps.flows.definition.warnings import warnings_of
 from apps.flows.models import Flow, Integration
 from apps.flows.selectors import known_to
 
@@ -55,11 +56,18 @@ def revision_in(request: HttpRequest) -> int:
 def draft_of(request: HttpRequest, text: str, *, flow: Flow | None, revision: int, conflict: str = "") -> Draft:
     """Judge a text as the next definition of a flow (None: of a new one)."""
     definition, mistakes = judge(request, text, flow)
-    warnings = [*warnings_in(definition), *effects_of(definition, flow)] if definition else []
+    warnings = with_lines([*warnings_of(definition), *effects_of(definition, flow)], text) if definition else []
     before = flow.revision.definition if flow and flow.revision else ""
     diff = compare_texts(before, text) if flow else None
     rows = text.splitlines()
     return Draft(text, revision, findings(mistakes, rows), findings(warnings, rows), diff, conflict)
+
+
+def with_lines(warnings: list[Mistake], text: str) -> list[Mistake]:
+    """The warnings with the lines of their places, in the order of the text."""
+    document = read_document(text)
+    lines = {place_of(path): line for path, line in document.lines.items() if path}
+    return sorted((replace(one, line=lines.get(one.place, 0)) for one in warnings), key=lambda one: one.line)
 
 
 def findings(mistakes: "tuple[Mistake, ...] | list[Mistake]", rows: list[str]) -> tuple[Finding, ...]:
@@ -117,9 +125,8 @@ def effects_of(definition: Definition, flow: Flow | None) -> list[Mistake]:
     wanted = definition.head.enabled
     if flow is None or wanted is None or wanted == flow.enabled:
         return []
-    line = read_document(definition.text).line_of(("enabled",))
     if wanted:
         message = "The flow is disabled now. Saving enables it, because the definition says enabled: true."
     else:
         message = "The flow is enabled now. Saving disables it, because the definition says enabled: false."
-    return [Mistake("enabled", message, "leave the field out, and saving changes neither", line)]
+    return [Mistake("enabled", message, "leave the field out, and saving changes neither")]

@@ -9,7 +9,6 @@ from apps.errors.models import Error, StepState
 from apps.errors.states import ErrorState
 from apps.flows.models import Checkpoint, Connection, Flow, Step
 from apps.runs.models import FlowState, Run
-from apps.runs.statuses import RunStatus
 
 Row = dict[str, Any]
 
@@ -112,11 +111,6 @@ def checkpoint_row(account: Account, step: Step) -> Row:
         "moved_at": checkpoint.moved_at if checkpoint else None,
         "moved_by_run": f"r-{checkpoint.moved_by_run_id}" if checkpoint and checkpoint.moved_by_run_id else None,
     }
-
-
-def has_run_under_way(flow: Flow) -> bool:
-    statuses = [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.RETRYING]
-    return Run.objects.of(flow.account_id).filter(flow=flow, status__in=statuses).exists()
 
 
 def connection_row(connection: Connection, secrets: list[str]) -> Row:

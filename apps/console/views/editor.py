@@ -42,6 +42,8 @@ def save_definition(request: HttpRequest, flow_id: int) -> HttpResponse:
             messages.error(request, str(mistake))
         return editor_page(request, head_of(request, flow_id), draft, UNPROCESSABLE)
     messages.success(request, saved_text(applied))
+    for warning in applied.warnings:
+        messages.warning(request, str(warning))
     return redirect("console:flow-definition", flow.pk)
 
 
@@ -54,18 +56,22 @@ def apply_text(request: HttpRequest, draft: Draft) -> AppliedRevision:
 def conflict_page(request: HttpRequest, flow_id: int, draft: Draft) -> HttpResponse:
     """The text stays, with what it would change of the revision that came between; saving again replaces that one."""
     head = head_of(request, flow_id)
-    flow = head.flow
+    conflict = conflict_words(head.flow, draft.revision, "your text stands in the editor")
+    number = head.flow.revision.number if head.flow.revision else 0
+    fresh = draft_of(request, draft.text, flow=head.flow, revision=number, conflict=conflict)
+    return editor_page(request, head, fresh, CONFLICT)
+
+
+def conflict_words(flow: Flow, read: int, kept: str) -> str:
+    """Who came between, and what happens when the form is sent again."""
     current = shown_revision(flow, flow.revision.number if flow.revision else None)
     if current is None:
         raise Http404("This flow has no revision.")
     who = current.member.user.get_full_name() or current.member.user.get_username() if current.member else ""
-    conflict = (
-        f"{who or 'The command line'} saved revision {current.number} while you were writing: your text was begun "
-        f"from revision {draft.revision}, and nothing of it is saved yet. Saving now replaces revision "
-        f"{current.number}."
+    return (
+        f"{who or 'The command line'} saved revision {current.number} while you were writing from revision {read}. "
+        f"Nothing of yours is saved yet: {kept}. Saving now replaces revision {current.number}."
     )
-    fresh = draft_of(request, draft.text, flow=flow, revision=current.number, conflict=conflict)
-    return editor_page(request, head, fresh, CONFLICT)
 
 
 def saved_text(applied: AppliedRevision) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import Account
@@ -28,9 +27,9 @@ from apps.flows.services import (
     apply_definition,
     disable_flow,
     enable_flow,
-    move_checkpoint,
     renew_hook,
 )
+from apps.runs.checkpoints import set_checkpoint
 from apps.runs.models import Run
 from apps.runs.services import cancel_run, start_run
 from apps.runs.statuses import Trigger
@@ -91,6 +90,8 @@ class Command(AccountCommand):
         if not self.as_json:
             what = ", ".join(applied.changes) or "nothing changed"
             self.stdout.write(f"{applied.flow.key} revision {applied.revision.number}: {what}")
+        for warning in applied.warnings:
+            self.stderr.write(f"{source.name}: warning: {warning}")
         return {
             "file": source.name,
             "ok": True,
@@ -98,6 +99,7 @@ class Command(AccountCommand):
             "revision": applied.revision.number,
             "is_new_revision": applied.is_new_revision,
             "changes": list(applied.changes),
+            "warnings": [{"place": w.place, "message": w.message, "hint": w.hint} for w in applied.warnings],
         }
 
     def export(self, account: Account, options: Options) -> None:
@@ -215,10 +217,7 @@ class Command(AccountCommand):
         if step is None:
             raise CommandError(f"Flow {flow.key} has no export yet: apply a definition first.")
         if options["clear"] or options["set"] is not None:
-            with transaction.atomic():
-                Flow.objects.of(account).select_for_update().get(pk=flow.pk)
-                refuse_under_way(flow)
-                move_checkpoint(step=step, value=None if options["clear"] else options["set"])
+            set_checkpoint(step=step, value=None if options["clear"] else options["set"])
         row = facts.checkpoint_row(account, step)
         self.answer(row, [checkpoint_line(flow, row)])
 
@@ -230,14 +229,6 @@ def checkpoint_line(flow: Flow, row: facts.Row) -> str:
     at = f" at {row['moved_at']:%Y-%m-%d %H:%M:%S} UTC" if row["moved_at"] else ""
     value = json.dumps(row["value"], ensure_ascii=False)
     return f"{flow.key}: the next run exports from {value} (step {row['step']}{by}{at})."
-
-
-def refuse_under_way(flow: Flow) -> None:
-    if facts.has_run_under_way(flow):
-        raise CommandError(
-            f"Flow {flow.key} has a run under way: its checkpoint cannot be moved now. "
-            "Wait for the run's end, or cancel it."
-        )
 
 
 def refuse_unknown_step(flow: Flow, key: str | None) -> None:

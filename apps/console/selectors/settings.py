@@ -1,0 +1,56 @@
+"""What the settings of a flow are shown with: its definition as plain values, and its steps' places in it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from apps.console.selectors.flow_page import FlowHead
+from apps.console.setting_forms import Subject
+from apps.core.clock import read_now
+from apps.errors.models import Error
+from apps.flows.definition import DefinitionError
+from apps.flows.definition.document import read_document
+from apps.flows.definition.mistakes import Path
+from apps.flows.models import Flow, Step
+
+
+def definition_of(flow: Flow) -> Mapping[str, Any]:
+    """The definition as plain values; empty where there is none, or none that can be read."""
+    try:
+        value = read_document(flow.revision.definition).value if flow.revision else None
+    except DefinitionError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def subject_of(head: FlowHead) -> Subject:
+    """One query beside the head's."""
+    flow = head.flow
+    newest = Error.objects.of(flow.account_id).filter(flow=flow).exclude(key="").order_by("-id")
+    key = newest.values_list("key", flat=True).first()
+    return Subject(flow, definition_of(flow), read_now(), head.open_errors, key or "")
+
+
+def step_subject_of(head: FlowHead, step: Step) -> Subject | None:
+    """A step's part of the definition; None where it is not in it."""
+    raw = definition_of(head.flow)
+    node = head.node_of(step.pk)
+    for path, found in steps_in(raw.get("steps"), ("steps",)):
+        if found.get("key") == step.key:
+            open_errors = node.open_errors if node else 0
+            return Subject(head.flow, raw, read_now(), open_errors, "", path, found)
+    return None
+
+
+def steps_in(steps: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Every step of a definition with its place, those in ways and handlers too."""
+    for number, step in enumerate(steps if isinstance(steps, list) else ()):
+        if not isinstance(step, Mapping):
+            continue
+        here: Path = (*path, number)
+        yield here, step
+        yield from steps_in(step.get("handler"), (*here, "handler"))
+        branch = step.get("branch")
+        ways = branch.get("ways") if isinstance(branch, Mapping) else None
+        for way_number, way in enumerate(ways if isinstance(ways, list) else ()):
+            if isinstance(way, Mapping):
+                yield from steps_in(way.get("steps"), (*here, "branch", "ways", way_number, "steps"))
