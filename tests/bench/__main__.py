@@ -11,7 +11,7 @@ import sys
 
 from tests.bench.database import own_database
 
-RECORDS = {"V1": 100_000, "V2": 20_000, "memory": 100_000, "errors": 1_000_000}
+RECORDS = {"V1": 100_000, "V2": 20_000, "memory": 100_000, "errors": 1_000_000, "scopes": 20_000}
 """Each benchmark, and how much it is meant for."""
 
 
@@ -39,9 +39,15 @@ def main() -> int:
 
 def run(name: str, options: argparse.Namespace) -> dict[str, object]:
     """Run one benchmark by name; raises SystemExit for an unknown one."""
-    from tests.bench import errors, http, load, memory
+    from tests.bench import errors, http, load, memory, scopes
 
-    benchmarks = {"V1": load.measure, "V2": http.measure, "memory": memory.measure, "errors": errors.measure}
+    benchmarks = {
+        "V1": load.measure,
+        "V2": http.measure,
+        "memory": memory.measure,
+        "errors": errors.measure,
+        "scopes": scopes.measure,
+    }
     if name not in benchmarks:
         raise SystemExit(f"There is no benchmark {name}. There are: {', '.join(benchmarks)}.")
     return benchmarks[name](rounds=options.rounds, records=options.records or RECORDS[name])
