@@ -12,7 +12,18 @@ from apps.runs.models import Arrival, Bucket, Capture, Delivery, FlowState, Inte
 @admin.register(Run)
 class RunAdmin(HistoryAdmin):
     id_kind = Kind.RUN
-    list_display = ("__str__", "flow", "kind", "status", "outcome", "success", "ignored", "failed", "created_at")
+    list_display = (
+        "__str__",
+        "flow",
+        "kind",
+        "status",
+        "outcome",
+        "attempt",
+        "success",
+        "ignored",
+        "failed",
+        "created_at",
+    )
     list_filter = ("status", "outcome", "kind", "trigger", "environment")
     list_select_related = ("flow",)
     search_fields = ("flow__name", "flow__key")
