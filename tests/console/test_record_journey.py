@@ -51,7 +51,7 @@ def test_each_failure_is_told_with_step_run_state_and_message(page: Client, step
     assert "Record A-17" in text
     assert "Stuck at Target" in text
     assert f"Target failed Open Price is below zero e-{error.pk} in run r-{run.pk} , page 14" in text
-    assert "1 open, 0 auto-resolved, 1 in all" in text
+    assert "Failed in 1 run, 1 error Errors now 1 open, 0 auto-resolved" in text
 
 
 def test_everything_that_happened_is_on_one_time_line(
