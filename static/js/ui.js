@@ -2,6 +2,7 @@
 // Each page reads and acts without it; these modules only make it quicker.
 import { startEditor } from "./editor.js";
 import { startKeys } from "./keys.js";
+import { startLines } from "./lines.js";
 import { startMenus } from "./menus.js";
 import { startPanels } from "./panels.js";
 import { rowKeys, startRows } from "./rows.js";
@@ -15,3 +16,4 @@ startKeys({ t: toggleTheme, ...rowKeys });
 startPanels();
 startTimes();
 startEditor();
+startLines();

@@ -12,7 +12,7 @@ from apps.errors.models import Error, ErrorTag, Tag
 from apps.errors.services import edit_retry_data, retry_errors
 from apps.errors.services.uploads import keep_upload
 from apps.errors.services.views import save_view
-from apps.flows.models import Connection
+from apps.flows.models import Connection, Revision
 from tests.browser.driver import Driver
 from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.screens import furnish
@@ -40,6 +40,13 @@ PAGES = [  # in curly brackets: ids of the scene
     "/flows/{flow}/history/?open={run}",
     "/flows/{flow}/history/?range=1h&status=canceled&empty=hide",
     "/flows/{flow}/definition/",
+    "/flows/{flow}/definition/?revision=1",
+    "/flows/{flow}/definition/restore/?revision=1",
+    "/flows/{flow}/settings/",
+    "/flows/{flow}/checkpoint/",
+    "/flows/{flow}/checkpoint/move/?value=17",
+    "/flows/{flow}/steps/{step}/handling/",
+    "/integrations/birds/flows/new/",
     "/flows/{flow}/errors/?class=missing",
     "/flows/{flow}/steps/{step}/errors/open/",
     "/flows/{flow}/steps/{step}/errors/resolved/",
@@ -117,6 +124,22 @@ def noted(error: Error) -> dict[str, int]:
     return {"tag": tag.pk}
 
 
+def write_definition(scene: Scene) -> None:
+    """Two revisions of a definition with a mistake, a warning and everything that a form shows."""
+    flow = scene.strikes
+    text = (
+        f"# {flow.name}\nflow: {flow.key}\nintegration: birds\nschedule: '*/15 * * * *'\nsteps:\n"
+        "  - key: source\n    export: {connection: Warehouse, query: SELECT 1 AS id}\n"
+        "  - key: target\n    import: {connection: Warehouse, table: strikes}\n"
+        "    on_error: {policy: retry, exceptions: {connection: fail}}\n"
+    )
+    Revision.unscoped.filter(flow=flow).update(definition=text)
+    flow.revision = Revision.unscoped.create(
+        account_id=flow.account_id, flow=flow, number=2, definition=text + "    attempts: 3\n", sha256=""
+    )
+    flow.save(update_fields=["revision"])
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_accessible_fits_and_obeys_the_policy(
     signed_in: Driver, settings: Any, shot_folder: Path | None, path: str
@@ -126,6 +149,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
     run = start_work(scene)
     error = Error.objects.of(scene.account).latest("pk")
     furnish(run, error)
+    write_definition(scene)
     warehouse = Connection.objects.of(scene.account).get(name="Warehouse")
     address = path.format(
         flow=scene.strikes.pk,
