@@ -23,7 +23,17 @@ from apps.engine.ledger import (
     unpack_outcomes,
 )
 from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
-from apps.engine.ports import ConnectorError, ErrorSource, Failure, LedgerKey, Outage, Repeats, Scope, Session
+from apps.engine.ports import (
+    ConnectorError,
+    ErrorSource,
+    Failure,
+    LedgerKey,
+    Outage,
+    Repeats,
+    RolledBack,
+    Scope,
+    Session,
+)
 from apps.engine.records import Item, Page
 from apps.engine.result import FailedRecord, PageResult, Wait
 from apps.engine.steps import send, split
@@ -149,6 +159,15 @@ class Delivery:
         two, more_copies = self._scoped_walks(second, page, items[middle:], ledger_part(items[middle:]))
         return join(one, two), copies + more_copies
 
+    def _begin(self, names: list[LedgerKey], sessions: list[Session]) -> dict[tuple[str, int], Failure] | None:
+        """Open the target's transaction; what an earlier delivery left in its ledger."""
+        for session in sessions:
+            session.begin()
+        told = self._read_ledger(names, sessions)
+        for session in sessions:
+            session.savepoint("page")
+        return told
+
     def _refused(self, mark: Mark, error: ConnectorError) -> FailedRecord:
         """What was refused only at COMMIT is booked where the record began."""
         item, start, record, *_ = mark
@@ -165,12 +184,10 @@ class Delivery:
     ) -> "tuple[Walk, Carried]":
         carried = Carried(self.plan)
         earlier = self._walk(entrance.scope, page, is_scoped=True)
-        for session in sessions:
-            session.begin()
-        forced = self._read_ledger(ledger_names(self.ledger_key(page, part), page), sessions)
-        for session in sessions:
-            session.savepoint("page")
-        for attempt in range(MAX_REPLAYS):
+        names = ledger_names(self.ledger_key(page, part), page)
+        forced = self._begin(names, sessions)
+        attempt = 0
+        while attempt < MAX_REPLAYS:
             walk = self._walk(entrance.scope, page, is_scoped=True)
             walk.replay_of(earlier)
             walk.forced, walk.detours, earlier = forced, carried.detours, walk
@@ -180,11 +197,17 @@ class Delivery:
             except PageFailed as failed:
                 carried.give_up(walk, marks, failed.entry)
                 return walk, carried
+            except RolledBack as gone:  # once a record at most: it is known from now on
+                walk.known[gone.step, gone.ordinal] = gone.known
+                roll_back(sessions)
+                self._begin(names, sessions)
+                continue
+            attempt += 1
             if self.plan.scope is ScopeKind.PAGE and any(one.waits for one in walk.undone):
                 raise PageWaits(walk)
             if not walk.undone:
                 return walk, carried
-            carried.take(walk, drop_all_failed=attempt >= MAX_REPLAYS - 2)
+            carried.take(walk, drop_all_failed=attempt >= MAX_REPLAYS - 1)
             for session in sessions:
                 session.rollback_to("page")
         raise AssertionError("a walk without the failing records fails no record with writes to undo")

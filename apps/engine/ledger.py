@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from apps.engine.plan import Node
-from apps.engine.ports import Failure, LedgerKey, Outage, Repeats, Session, Written
+from apps.engine.ports import Batch, Failure, LedgerKey, Outage, Repeats, RolledBack, Session, Target, Written
 from apps.engine.records import Item, Page
 from apps.engine.walk import NOT_SENT, Opened, Walk
 
@@ -40,7 +40,7 @@ class StatementScope:
 
 @dataclass
 class StatementTarget:
-    target: Any
+    target: Target
     session: Session
     names: list[LedgerKey]
     walk: Walk
@@ -53,10 +53,21 @@ class StatementTarget:
     def repeats(self) -> Repeats:
         return Repeats(self.target.repeats)
 
-    def write(self, batch: Any) -> Any:
+    def write(self, batch: Batch) -> Written:
+        """Write in a transaction of its own; again, without the record at which the target ended it by itself."""
+        places = list(range(len(batch.bodies)))
+        failures: dict[int, Failure] = {}
+        while True:
+            try:
+                known = {batch.ordinals[index]: failure for index, failure in failures.items()}
+                return placed(self._in_transaction(some_of(batch, places), known), places, failures)
+            except RolledBack as gone:
+                failures[places.pop(gone.at)] = gone.known
+
+    def _in_transaction(self, batch: Batch, known: dict[int, Failure]) -> Written:
         self.session.begin()
         try:
-            written = self._write(batch)
+            written = self._write(batch, known)
             self.session.commit()
         except BaseException:
             with suppress(Outage):
@@ -64,7 +75,7 @@ class StatementTarget:
             raise
         return written
 
-    def _write(self, batch: Any) -> Any:
+    def _write(self, batch: Batch, known: dict[int, Failure]) -> Written:
         if self.target.repeats is not Repeats.LEDGER:
             return self.target.write(batch)
         stored = read_first(self.session, self.names)
@@ -72,6 +83,7 @@ class StatementTarget:
             written = self.target.write(batch)
             unsent = dict.fromkeys(written.not_sent, NOT_SENT)
             rows = [("", batch.ordinals[index], failure) for index, failure in (written.failures | unsent).items()]
+            rows += [("", ordinal, failure) for ordinal, failure in known.items()]
             self.session.write_ledger(self.names[0], pack_outcomes(rows))
             return written
         told = unpack_outcomes(stored)
@@ -80,6 +92,31 @@ class StatementTarget:
             {i: failure for i, failure in found.items() if failure != NOT_SENT},
             not_sent={i: 0.0 for i, failure in found.items() if failure == NOT_SENT},
         )
+
+
+def some_of(batch: Batch, indexes: list[int]) -> Batch:
+    """A batch of some records of another one."""
+    if len(indexes) == len(batch.bodies):
+        return batch
+    return replace(
+        batch,
+        bodies=[batch.bodies[i] for i in indexes],
+        records=[batch.records[i] for i in indexes],
+        ordinals=[batch.ordinals[i] for i in indexes],
+        keys=lambda index: batch.keys(indexes[index]),
+    )
+
+
+def placed(written: Written, indexes: list[int], failures: dict[int, Failure]) -> Written:
+    """The outcome of some records of a batch, by their indexes in the whole of it, and the failures of others."""
+    if not failures:
+        return written
+    return Written(
+        {**{indexes[i]: failure for i, failure in written.failures.items()}, **failures},
+        {indexes[i]: answer for i, answer in written.answers.items()},
+        {indexes[i]: wait for i, wait in written.not_sent.items()},
+        written.reason,
+    )
 
 
 def ledger_part(items: list[Item]) -> str:

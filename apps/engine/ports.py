@@ -130,6 +130,19 @@ class Outage(ConnectorError):  # noqa: N818 (the word of the console)
     """
 
 
+class RolledBack(Outage):
+    """The target ended the transaction by itself while it wrote one record: nothing of the transaction stands.
+
+    `at` is the record's index in the batch. Who repeats the transaction leaves it out: it would end it again.
+    """
+
+    def __init__(self, at: int, failure: Failure) -> None:
+        super().__init__(failure.code, failure.message, classification=failure.classification)
+        self.at = at
+        self.known = failure
+        self.step, self.ordinal = "", 0
+
+
 @dataclass(frozen=True, slots=True)
 class BadRecord:
     """A row that the source delivered but that is not a record: `raw` as received, `place` in words ("line 17")."""

@@ -16,6 +16,7 @@ from apps.engine.ports import (
     Outage,
     Record,
     Repeats,
+    RolledBack,
     Scope,
     Target,
     Written,
@@ -331,7 +332,11 @@ def write(walk: Walk, node: Node, target: Target, items: list[Item], bodies: lis
         scope=walk.scope_at(node),
         stop=walk.should_stop,
     )
-    return guarded(walk, node, lambda: target.write(batch))
+    try:
+        return guarded(walk, node, lambda: target.write(batch))
+    except RolledBack as gone:
+        gone.step, gone.ordinal = node.key, items[gone.at].ordinal
+        raise
 
 
 def book(walk: Walk, node: Node, items: list[Item], written: Written, onward: bool) -> None:

@@ -66,6 +66,7 @@ class Walk:
         self.held: list[tuple[Node, list[Item], list[Record]]] = []
         self.copies: list[Item] = []
         self.answers: dict[tuple[int, Name], list[Record] | Failure] = {}
+        self.known: dict[tuple[str, int], Failure] = {}
         self.sent: SentBook = {}
         self.forced: dict[tuple[str, int], Failure] | None = None
         self.failures: list[tuple[str, int, Failure]] = []
@@ -75,7 +76,7 @@ class Walk:
 
     def replay_of(self, earlier: "Walk") -> None:
         """Take over what is neither asked, sent nor said twice when a page is walked again."""
-        self.answers, self.sent = earlier.answers, earlier.sent
+        self.answers, self.sent, self.known = earlier.answers, earlier.sent, earlier.known
         self._told, self.result.log = earlier._told, earlier.result.log
 
     # --- moving ----------------------------------------------------------------------------------------------------
@@ -122,19 +123,19 @@ class Walk:
             steps[node.kind](self, node, items)
             return
         started = perf_counter()
-        if self.forced:
-            items = self.without_forced(node, items)
+        if self.forced or self.known:
+            items = self.without_told(node, items)
         try:
             steps[node.kind](self, node, items)
         finally:
             self.result.tally(node.index).busy_s += perf_counter() - started
 
-    def without_forced(self, node: Node, items: list[Item]) -> list[Item]:
-        """Leave out the records whose failure the target's ledger already tells (a delivery repeated after a kill)."""
-        assert self.forced is not None
+    def without_told(self, node: Node, items: list[Item]) -> list[Item]:
+        """Leave out the records whose failure is known: the target's ledger tells of it, or its own rollback did."""
+        told = {**(self.forced or {}), **self.known}
         kept = []
         for item in items:
-            failure = self.forced.get((node.key, item.ordinal))
+            failure = told.get((node.key, item.ordinal))
             if failure is None:
                 kept.append(item)
             elif failure == NOT_SENT:

@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from apps.connectors.base import Limits, Surroundings
 from apps.connectors.sql import SqlConnector
-from apps.engine.ports import ConnectorError, LedgerKey, Outage, Written
+from apps.engine.ports import ConnectorError, LedgerKey, Outage, RolledBack, Written
 from tests.fakes.databases import SqlPlace, batch_of, export, write
 
 KEY = LedgerKey(account=1, run=2, page=3, part=0, step="load")
@@ -274,11 +274,12 @@ def test_a_locked_sqlite_file_is_an_outage_when_the_page_begins(sqlite_target: S
     sqlite_target.execute("ROLLBACK")
 
 
-def test_a_sqlite_table_that_rolls_back_by_itself_is_an_outage_and_nothing_stands(sqlite_target: SqlPlace) -> None:
+def test_a_sqlite_table_that_rolls_back_by_itself_names_the_row_and_nothing_stands(sqlite_target: SqlPlace) -> None:
     sqlite_target.execute("CREATE TABLE strict_birds (id INTEGER PRIMARY KEY ON CONFLICT ROLLBACK)")
     connector = sqlite_target.connector()
-    with pytest.raises(Outage, match="rolled the transaction in"):
+    with pytest.raises(RolledBack, match="UNIQUE constraint failed") as caught:
         write(connector, [{"id": 1}, {"id": 1}], operation="insert", table="strict_birds")
+    assert (caught.value.at, caught.value.classification) == (1, "duplicate")
     assert sqlite_target.rows("SELECT count(*) FROM strict_birds") == [(0,)]
 
 

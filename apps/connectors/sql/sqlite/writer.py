@@ -10,9 +10,8 @@ import orjson
 from apps.connectors.sql.face import Job, Outcome, Row
 from apps.connectors.sql.sqlite.errors import is_outage, missing_row, row_failure, translated, unstorable
 from apps.connectors.sql.sqlite.link import Link
-from apps.connectors.sql.sqlite.session import rolled_back
 from apps.connectors.sql.statements import quote_name, quote_names, quote_table
-from apps.engine.ports import Batch, ErrorSource, Record
+from apps.engine.ports import Batch, ErrorSource, Record, RolledBack
 
 ROW_ERRORS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 AT_ONCE = 1000
@@ -79,7 +78,7 @@ class SqliteWriter:
 
     def _fail(self, error: Exception, row: Row, outcome: Outcome) -> None:
         if not self.link.has_transaction():
-            raise rolled_back(self.link, str(error)) from error
+            raise RolledBack(row.at, row_failure(error, row.values)) from error
         failure = row_failure(error, row.values)
         if is_outage(failure.code) and isinstance(error, sqlite3.Error):
             raise translated(error, self.link.config.file, ErrorSource.APPLICATION) from error
