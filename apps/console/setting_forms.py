@@ -4,6 +4,7 @@ with the flow's own names and numbers, what will happen.
 What the values may be is for the definition's own models to say: their mistakes come back to the fields of the form.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,17 +52,17 @@ class SettingForm(forms.Form):
         for field_ in self.fields.values():
             field_.disabled = is_locked
 
+    @abstractmethod
     def shown(self) -> dict[str, Any]:
         """The present values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def changes(self) -> Changes:
         """The fields of the definition with their values; needs a valid form."""
-        raise NotImplementedError
 
+    @abstractmethod
     def told(self, values: Mapping[str, Any]) -> list[str]:
         """What will happen with these values."""
-        raise NotImplementedError
 
     @property
     def values(self) -> Mapping[str, Any]:
