@@ -117,10 +117,10 @@ def go_on(walk: Walk, node: Node, entry: FailedRecord, place: int) -> None:
 
 
 def caught(item: Item, entry: FailedRecord, must_undo: bool, place: int) -> Trip:
-    """The trip through a handler. A retry of what fails there starts at the first undone write, or the step."""
+    """The trip through a handler. A retry, of what fails there too, starts at the first undone write, or the step."""
     outset = item.trip.outset or (entry.start, entry.record)
     if must_undo and item.first_write is not None and item.first_write[0] >= place:
-        outset = item.first_write
+        outset = entry.start, entry.record = item.first_write
     return Trip(item.trip.frames, entry, outset)
 
 

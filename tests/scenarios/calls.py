@@ -88,11 +88,11 @@ class Calls:
         self.scene.forget_checkpoint(flow)
         return self.scene.run(flow)
 
-    def retry(self, errors: list[Error]) -> list[Run]:
+    def retry(self, errors: list[Error], **how: bool) -> list[Run]:
         """Retry errors and work on the runs to their end."""
         rows = Error.objects.of(self.scene.account).filter(pk__in=[error.pk for error in errors])
         before = set(self._retries().values_list("pk", flat=True))
-        retry_errors(account=self.scene.account, member=None, errors=rows)
+        retry_errors(account=self.scene.account, member=None, errors=rows, **how)
         return [self.scene.work_to_the_end(run) for run in self._retries().exclude(pk__in=before)]
 
     def _retries(self) -> Any:

@@ -8,7 +8,18 @@ from apps.errors.states import ErrorState, Reason
 from apps.runs.models import RunLog, StepRun
 from apps.runs.statuses import RunStatus
 from tests.fakes.databases import SERVER
-from tests.scenarios.calls import FAILING, HANDLINGS, Calls, F, child_of, parent_of
+from tests.scenarios.calls import (
+    FAILING,
+    HANDLINGS,
+    Calls,
+    F,
+    child_of,
+    handled,
+    head_of,
+    indented,
+    parent_of,
+    write_mark,
+)
 from tests.scenarios.scene import Scene
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +110,17 @@ def test_the_books_of_a_call_balance(calls):
     assert set(rows) == {"source", "p", "call-child", "n"}
     call = rows["call-child"]
     assert (call.came_in, call.success, call.errors, call.rolled_back) == (3, 1, 2, 0)
+
+
+def test_a_record_that_a_handler_answered_is_retried_from_the_first_write_that_was_undone(calls):
+    text = head_of("parent") + indented(write_mark("p", "'P'") + write_mark("f", F, handled("CR/e", "PH")), 2)
+    error = calls.scene.only_error(calls.run(calls.scene.apply(text), "refused"))
+    assert (error.reason, calls.marks(1)) == (Reason.HANDLED, "PH")
+    assert RetryData.objects.of(error.account_id).get(error=error).from_step.key == "p"
+
+    calls.scene.apply(text.replace(F, "'F'"))
+    calls.retry([error], includes_resolved=True)
+    assert calls.marks(1) == "PH,P,F"
 
 
 # --- scope page ------------------------------------------------------------------------------------------------------
