@@ -76,7 +76,7 @@ class SettingForm(forms.Form):
             return []
         try:
             return self.told(self.values)
-        except (ValueError, TypeError, KeyError, OverflowError):  # what stands there is no value: its field says so
+        except (ValueError, TypeError, KeyError, OverflowError, OSError):  # no value; OSError: a folder of time zones
             return []
 
     def tell(self, mistakes: Iterable[Mistake]) -> None:

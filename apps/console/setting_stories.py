@@ -106,7 +106,7 @@ def of_trace_key(template: str, last_key: str, open_errors: int, *, is_changed: 
     )
     found = [f"Each record is known as {template}, with its own values." if template else usual]
     if last_key:
-        found.append(f"The newest error of this flow has the key {last_key}.")
+        found.append(f"An open error of this flow has the key {last_key}.")
     if is_changed and open_errors:
         found.append(
             f"The {times(open_errors, 'open error')} keep the keys that they have: where the new template makes other "

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Account, Role
+from apps.errors.models import StepState
 from apps.flows.models import Flow, Revision, Step
 from apps.flows.services import apply_definition, disable_flow, set_connection
 from tests.console.screens import html_of, keyed_error, signed_in, text_of
@@ -102,6 +103,8 @@ def test_an_empty_schedule_takes_it_out(page: Client, flow: Flow) -> None:
     [
         ("schedule-cron", "every day", "is no cron expression"),
         ("schedule-cron", "0 0 31 2 *", "is no cron expression"),
+        ("schedule-time_zone", "Europe", "is no time zone"),
+        ("schedule-time_zone", "../../etc", "is no time zone"),
         ("schedule-time_zone", "Europe/Berlln", "is no time zone: did you mean Europe/Berlin?"),
     ],
 )
@@ -122,6 +125,13 @@ def test_what_will_happen_is_told_before_it_is_saved(page: Client, flow: Flow) -
     assert html.lstrip().startswith('<div class="hintbox act" id="story-schedule"')
     assert "If a run takes longer than the 1 d to the next one, the next one is left out." in text_of(html)
     assert Revision.unscoped.filter(flow=flow).count() == 1
+
+
+@pytest.mark.parametrize("zone", ["Europe", "../../etc", "Mars/Olympus", "\U0001f600"])
+def test_a_preview_of_what_is_no_time_zone_says_nothing(page: Client, flow: Flow, zone: str) -> None:
+    values = {**SCHEDULE, "schedule-time_zone": zone, "revision": 1}
+    answer = page.post(address(flow, "schedule/preview"), values, headers={"HX-Request": "true"})
+    assert "once the values are right" in text_of(answer.content.decode())
 
 
 # --- the others ------------------------------------------------------------------------------------------------------
@@ -145,8 +155,12 @@ def test_switching_auto_resolve_off_says_what_stays(page: Client, flow: Flow) ->
 
 
 def test_a_trace_key_is_written_at_the_export(page: Client, flow: Flow) -> None:
-    keyed_error(make_run(flow, status="completed"), Step.unscoped.get(flow=flow, key="load"), "A-17")
-    assert "The newest error of this flow has the key A-17." in text_of(html_of(page, address(flow)))
+    load = Step.unscoped.get(flow=flow, key="load")
+    keyed_error(make_run(flow, status="completed"), load, "A-17")
+    StepState.unscoped.update_or_create(
+        step=load, defaults={"account_id": flow.account_id, "flow": flow, "open_errors": 1}
+    )
+    assert "An open error of this flow has the key A-17." in text_of(html_of(page, address(flow)))
     save(page, flow, "trace-key", {"trace-key-trace_key": "{{ record.id }}"})
     assert changed_lines(flow) == ([], ["    trace_key: '{{ record.id }}'"])
 

@@ -23,11 +23,16 @@ def definition_of(flow: Flow) -> Mapping[str, Any]:
 
 
 def subject_of(head: FlowHead) -> Subject:
-    """One query beside the head's."""
+    """At most one query beside the head's."""
     flow = head.flow
-    newest = Error.objects.of(flow.account_id).filter(flow=flow).exclude(key="").order_by("-id")
-    key = newest.values_list("key", flat=True).first()
-    return Subject(flow, definition_of(flow), read_now(), head.open_errors, key or "")
+    key = newest_key(head.with_errors[0].step) if head.with_errors else ""
+    return Subject(flow, definition_of(flow), read_now(), head.open_errors, key)
+
+
+def newest_key(step: Step) -> str:
+    """The trace key of a step's newest open error: read from the index of its open errors."""
+    newest = Error.objects.of(step.account_id).open().filter(step=step).order_by("-id")
+    return newest.values_list("key", flat=True).first() or ""
 
 
 def step_subject_of(head: FlowHead, step: Step) -> Subject | None:
