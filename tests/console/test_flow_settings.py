@@ -157,8 +157,8 @@ def test_switching_auto_resolve_off_says_what_stays(page: Client, flow: Flow) ->
 def test_a_trace_key_is_written_at_the_export(page: Client, flow: Flow) -> None:
     load = Step.unscoped.get(flow=flow, key="load")
     keyed_error(make_run(flow, status="completed"), load, "A-17")
-    StepState.unscoped.update_or_create(
-        step=load, defaults={"account_id": flow.account_id, "flow": flow, "open_errors": 1}
+    StepState.unscoped.create(
+        account_id=flow.account_id, step=load, flow=flow, integration_id=flow.integration_id, open_errors=1
     )
     assert "An open error of this flow has the key A-17." in text_of(html_of(page, address(flow)))
     save(page, flow, "trace-key", {"trace-key-trace_key": "{{ record.id }}"})
