@@ -22,8 +22,9 @@ from apps.execution import drain
 from apps.execution.arrivals import arrivals_for
 from apps.execution.books import log_run, stored_checkpoint
 from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, lease_is_free, release_run
-from apps.execution.journal import Fenced, Retries, RunJournal
+from apps.execution.journal import RunJournal
 from apps.execution.opened import OpenedSteps
+from apps.execution.owned_run import Fenced, Retries
 from apps.execution.reader import NoSource, ReadAhead, ReadInPlace, reader_of
 from apps.execution.retry_reader import PageReader, RetryReader, is_unit_retry, retried_page
 from apps.flows.definition import DefinitionError

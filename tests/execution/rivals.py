@@ -31,7 +31,7 @@ from apps.errors.models import Error  # noqa: E402
 from apps.errors.services import reopen_errors, resolve_errors, retry_errors  # noqa: E402
 from apps.execution.claims import Heartbeat  # noqa: E402
 from apps.execution.dispatcher import start_reruns, start_retries  # noqa: E402
-from apps.execution.journal import Fenced  # noqa: E402
+from apps.execution.owned_run import Fenced  # noqa: E402
 from apps.runs.models import Run  # noqa: E402
 from apps.runs.services import RunRefused, cancel_run  # noqa: E402
 from tests.factories import make_account  # noqa: E402

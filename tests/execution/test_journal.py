@@ -11,7 +11,7 @@ from apps.engine.plan import OnError, Policy
 from apps.engine.ports import BadRecord, ConnectorError, Failure, Outage, Repeats
 from apps.errors.models import Cause, Error, ErrorText, RetryData, StepState
 from apps.execution.claims import claim_run
-from apps.execution.journal import Fenced
+from apps.execution.owned_run import Fenced
 from apps.flows.models import Checkpoint
 from apps.runs.models import Bucket, FlowState, Intent, Page, Run, RunLog, StepRun
 from apps.runs.services import RunRefused, cancel_run, start_run

@@ -12,7 +12,7 @@ from apps.engine.ports import ConnectorError, Outage, Repeats
 from apps.errors.models import Error, StepState
 from apps.execution import worker
 from apps.execution.claims import claim_page, claim_run
-from apps.execution.journal import Fenced
+from apps.execution.owned_run import Fenced
 from apps.execution.supervisor import Supervisor
 from apps.flows.models import Checkpoint, ConnectionState
 from apps.runs.models import Intent, Page, Run
