@@ -49,11 +49,19 @@ class Carried:
             if mark[0].ordinal in self.ended:
                 continue
             item = restored(mark)
-            detour = self.detours[ROOT].get(item.name_at(ROOT))
-            if detour is not None:
-                item.at = detour.take(item)
+            self._divert(item)
             items.append(item)
         return items
+
+    def _divert(self, item: Item) -> None:
+        """A record may begin behind the place to which it was undone: inside a sub-flow, where it had waited."""
+        for place in sorted(self.detours):
+            if place >= item.at:
+                return
+            detour = self.detours[place].get(item.name_at(place))
+            if detour is not None:
+                item.at = detour.take(item)
+                return
 
     def take(self, walk: Walk, *, drop_all_failed: bool = False) -> None:
         """Keep what the walk found out about the records whose writes must be undone."""

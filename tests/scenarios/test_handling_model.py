@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.engine.expressions import ExpressionError
-from apps.engine.plan import Plan
-from apps.engine.ports import Repeats
+from apps.engine.plan import OnError, Plan, Policy, ScopeKind
+from apps.engine.ports import Batch, Repeats, Written
+from apps.engine.records import Page, pack, unpack
 from apps.flows.definition import Known, parse_definition
 from apps.flows.planning import build_plan
-from tests.fakes.world import FakeDatabase, FakeOpened, FakeTable, deliver, page_of
+from tests.fakes.world import NOW, FakeDatabase, FakeOpened, FakeTable, deliver, page_of
 
 RECORDS = 4
 HANDLINGS = ["rollback", "custom_with_rollback", "custom_without_rollback", "continue"]
@@ -105,12 +106,12 @@ def plan_of(flow: list[Step]) -> Plan:
 
 
 # --- the rules, one record at a time ---------------------------------------------------------------------------------
-class Raised(Exception):
+class Raised(Exception):  # noqa: N818 (a move of the model, not a fault)
     def __init__(self, keeps: bool) -> None:
         self.keeps = keeps
 
 
-class Left(Exception):
+class Left(Exception):  # noqa: N818
     """A handler ended: the record leaves its flow."""
 
 
@@ -192,8 +193,19 @@ def opened_for(plan: Plan, flow: list[Step], database: FakeDatabase) -> tuple[Pl
 
     nodes = tuple(replace(n, output_filter=late(n.key)) if n.is_undoable else n for n in plan.nodes)
     database.fails = lambda table, body: "no" if body["id"] in by_key[table].refused else None
-    targets = {n.key: FakeTable(database, n.key, Repeats.LEDGER) for n in nodes if n.is_undoable}
+    targets = {n.key: BusyTable(database, n.key, Repeats.LEDGER) for n in nodes if n.is_undoable}
     return replace(plan, nodes=nodes), FakeOpened(targets=targets, sessions={"target": database})
+
+
+class BusyTable(FakeTable):
+    """What is refused as busy may be tried again."""
+
+    def write(self, batch: Batch) -> Written:
+        written = super().write(batch)
+        for index, failure in written.failures.items():
+            if failure.message == "busy":
+                written.failures[index] = replace(failure, classification="intermittent")
+        return written
 
 
 def standing(database: FakeDatabase) -> dict[int, list[str]]:
@@ -227,6 +239,57 @@ def test_a_page_does_what_the_rules_say_of_each_record(given_flow):
     again = deliver(plan, opened, page_of([{"id": n} for n in range(RECORDS)]))
     assert standing(database) == {m.record: sorted(m.written) for m in models}, "a repeated delivery changes nothing"
     assert (again.failed, again.success) == (result.failed, result.success)
+
+
+@given(st.lists(steps(2), min_size=1, max_size=3))
+@settings(max_examples=100)
+def test_a_page_that_is_one_scope_stands_as_a_whole_or_not_at_all(given_flow):
+    flow = named(given_flow)
+    if not any(step.body is None for step in every_step(flow)):
+        return
+    database = FakeDatabase()
+    plan, opened = opened_for(replace(plan_of(flow), scope=ScopeKind.PAGE), flow, database)
+    models = [Model(n) for n in range(RECORDS)]
+    passed = [model.flow(flow) for model in models]
+    is_whole = all(passed)
+
+    result = deliver(plan, opened, page_of([{"id": n} for n in range(RECORDS)]))
+
+    assert database.is_idle
+    assert standing(database) == {m.record: sorted(m.written) if is_whole else [] for m in models}
+    assert (result.culprit is None) == is_whole
+    assert (result.rolled_back, result.failed) == (0 if is_whole else RECORDS, 0)
+    assert all(entry.is_handled for entry in result.failures())
+    assert_each_visit_once(plan, result)
+
+
+@given(st.lists(steps(2), min_size=1, max_size=3), st.integers(0, 30))
+@settings(max_examples=100)
+def test_a_record_that_waits_in_the_middle_comes_to_the_same_end(given_flow, busy_at):
+    """One write of the page is refused as busy the first time, and its step tries again later."""
+    flow = named(given_flow)
+    if not any(step.body is None for step in every_step(flow)):
+        return
+    database = FakeDatabase()
+    plan, opened = opened_for(plan_of(flow), flow, database)
+    again = Policy(OnError.SET_ASIDE, seconds=1, attempts=1, exceptions={"intermittent": OnError.RETRY})
+    plan = replace(plan, nodes=tuple(replace(n, policy=again) if n.is_undoable else n for n in plan.nodes))
+    models = [Model(n) for n in range(RECORDS)]
+    passed = [model.flow(flow) for model in models]
+    refuse, calls = database.fails, iter(range(1_000_000))
+    database.fails = lambda table, body: "busy" if next(calls) == busy_at else refuse(table, body)
+    done = success = 0
+    page = page_of([{"id": n} for n in range(RECORDS)])
+    for part in range(1, 200):
+        result = deliver(plan, opened, page)
+        done, success = done + result.failed, success + result.success + result.ignored
+        if not result.rest:
+            break
+        page = Page(0, part, NOW, unpack(pack(result.rest, []))[0])
+
+    assert standing(database) == {m.record: sorted(m.written) for m in models}
+    assert (done, success) == (passed.count(False), passed.count(True))
+    assert database.is_idle
 
 
 def assert_each_visit_once(plan: Plan, result) -> None:
