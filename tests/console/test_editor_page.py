@@ -114,7 +114,10 @@ def test_saving_the_same_text_makes_no_revision(page: Client, flow: Flow) -> Non
 
 def test_revisions_tell_what_they_changed(page: Client, flow: Flow) -> None:
     send(page, flow, TEXT.replace("500", "100"))
-    assert ": page size changed" in text_of(html_of(page, address(flow)))
+    send(page, flow, TEXT.replace("500", "100").replace("every morning", "daily"), revision=2)
+    text = text_of(html_of(page, address(flow)))
+    assert ": page size changed" in text
+    assert ": text only" in text
 
 
 def test_a_definition_never_becomes_that_of_another_flow(account: Account, page: Client, flow: Flow) -> None:

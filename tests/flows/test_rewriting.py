@@ -92,6 +92,12 @@ def test_what_is_so_already_changes_nothing() -> None:
     assert rewrite(TEXT, {("page_size",): 500, ("overlap",): REMOVED}) == TEXT
 
 
+def test_a_new_field_of_the_head_stands_before_settings_and_steps() -> None:
+    text = "flow: a\npage_size: 5 # small\n\n# their names\nsettings:\n  a: 1\nsteps:\n  - key: b\n"
+    after = rewrite(text, {("overlap",): "skip"})
+    assert after.startswith("flow: a\npage_size: 5 # small\noverlap: skip\n\n# their names\nsettings:")
+
+
 def test_a_new_field_of_the_head_stands_before_the_steps_and_their_comment() -> None:
     after = rewrite(TEXT, {("overlap",): "skip"})
     assert "page_size: 500 # small pages\noverlap: skip\n\n# what passes\nsteps:" in after

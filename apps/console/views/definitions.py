@@ -96,7 +96,7 @@ def changes_of(flow: Flow) -> dict[int, str]:
         number, changes = after.get("revision"), after.get("changes") or []
         own = f"revision {number}"
         if own in changes:
-            found[number] = ", ".join(change for change in changes if change != own)
+            found[number] = ", ".join(change for change in changes if change != own) or "text only"
     return found
 
 

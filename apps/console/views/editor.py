@@ -119,7 +119,7 @@ def restore_revision(request: HttpRequest, flow_id: int) -> HttpResponse:
             messages.success(request, f"{saved_text(applied)} It has the text of revision {old.number}.")
             return redirect("console:flow-definition", flow.pk)
     own = Crumb("Definition", reverse("console:flow-definition", args=[flow.pk]))
-    context = flow_context(request, head_of(request, flow_id), "definition", own, Crumb("Restore")) | {
+    context = flow_context(request, head_of(request, flow_id), "restore", own, Crumb("Restore")) | {
         "old": old,
         "draft": draft,
         "difference": compare_texts(flow.revision.definition, old.definition),

@@ -41,7 +41,7 @@ def refusal(path: Path) -> DefinitionError:
 
 def says(text: str, wanted: Any) -> bool:
     try:
-        return bool(json.dumps(read_document(text).value) == json.dumps(wanted))  # order counts, 1 is not True
+        return same(read_document(text).value, wanted)  # as JSON: 1 is not True
     except DefinitionError:
         return False
 
@@ -73,14 +73,7 @@ def with_value(value: Any, path: Path, new: Any) -> Any:
         return {name: entry for name, entry in value.items() if name != part}
     if part in value:
         return {name: with_value(entry, tuple(rest), new) if name == part else entry for name, entry in value.items()}
-    return inserted(value, str(part), new, is_head="steps" in value)
-
-
-def inserted(value: Mapping[str, Any], name: str, new: Any, *, is_head: bool) -> dict[str, Any]:
-    """New fields stand last, those of the head before its steps."""
-    fields = list(value.items())
-    at = [field for field, _ in fields].index("steps") if is_head else len(fields)
-    return dict([*fields[:at], (name, new), *fields[at:]])
+    return {**value, part: new}
 
 
 def changed(text: str, path: Path, new: Any) -> str:
@@ -150,8 +143,7 @@ class Place:
         if self.is_flow:
             at = end_of(fields[-1][1]) if fields else self.around.start_mark.index + 1
             return splice(self.text, at, at, f", {field}" if fields else field)
-        names = [key.value for key, _ in fields]
-        number = names.index("steps") if not self.path[:-1] and "steps" in names else len(fields)
+        number = len(fields) if self.path[:-1] else short_fields(fields)
         indent = " " * fields[0][0].start_mark.column
         if number == 0:
             at = fields[0][0].start_mark.index
@@ -160,6 +152,12 @@ class Place:
         at = end_of_line(self.text, max(end_of(value), key.end_mark.index + 1))
         start = "" if self.text[:at].endswith("\n") else "\n"
         return splice(self.text, at, at, f"{start}{indent}{field}\n")
+
+
+def short_fields(fields: list[tuple[Node, Node]]) -> int:
+    """How many fields at the head of a definition stand on one line each: new ones come behind them."""
+    tall = (at for at, (key, value) in enumerate(fields) if value.end_mark.line > key.start_mark.line)
+    return next(tall, len(fields))
 
 
 def find(text: str, path: Path) -> Place:
