@@ -175,3 +175,55 @@ def test_a_rolled_back_page_keeps_its_answered_errors_and_its_log(calls):
     assert (errors["record"].reason, errors["record"].step.key) == (Reason.HANDLED, "call-child")
     assert (errors["page"].state, errors["page"].step.key) == ("open", "n")
     assert "the handler's log" in paths_run(calls, run)
+
+
+# --- a page of many --------------------------------------------------------------------------------------------------
+KINDS = {
+    0: "good",
+    1: "refused",  # by the target, at F
+    2: "late",  # written at F, and then failed
+    3: "n refused",  # by the target, at N: after the sub-flow has come to its end
+    4: "p refused",  # by the target, at P: nothing was written yet
+}
+
+
+def mixed_parent(cell: str) -> str:
+    text = parent_of(cell).replace("\"'P'\"", "\"'X' if record.way == 'p refused' else 'P'\"")
+    return text.replace("\"'N'\"", "\"'X' if record.way == 'n refused' else 'N'\"")
+
+
+@pytest.mark.parametrize(
+    ("sub", "parent", "at_f"),
+    [("R", "R", ""), ("CW/x", "CW/e", "P,C,H,PH"), ("CR/e", "R", "H,N"), ("CO", "CO", "P,C,D,N")],
+)
+def test_many_records_of_a_page_fail_in_many_ways_and_each_ends_as_it_would_alone(calls, sub, parent, at_f):
+    ways = [KINDS[n % 5] for n in range(100)]
+    flow = calls.apply(mixed_parent(parent), child_of(sub))
+    run = calls.run(flow, *ways)
+
+    expected = {"good": "P,C,F,D,N", "refused": at_f, "late": at_f, "n refused": "", "p refused": ""}
+    assert [calls.marks(n + 1) for n in range(100)] == [expected[way] for way in ways]
+    still_open = [e for e in calls.scene.errors(run) if e.state == ErrorState.OPEN]
+    failing = {"n refused": "n", "p refused": "p"} | ({} if at_f else {"refused": "call-child", "late": "call-child"})
+    assert {(ways[e.ordinal], e.step.key) for e in still_open} == set(failing.items())
+    assert len(still_open) == 20 * len(failing) == run.failed
+    data = RetryData.objects.of(run.account_id).filter(error__in=still_open).select_related("from_step")
+    assert {row.from_step.key for row in data} == {"p"}
+
+
+def test_a_lookup_sees_what_its_scope_has_written_and_is_asked_once(calls):
+    look = "- key: look\n  lookup: {connection: target, query: 'SELECT count(*) AS n FROM marks WHERE record = :id', "
+    look += "parameters: {id: record.id}, into: found}\n"
+    steps = write_mark("p", "'P'") + look + write_mark("n", "'X' if record.way == 'refused' else text(record.found.n)")
+    flow = calls.scene.apply(head_of("parent") + indented(steps, 2))
+    calls.run(flow, "good", "refused", "good")
+    assert [calls.marks(n) for n in (1, 2, 3)] == ["P,1", "", "P,1"]
+
+
+def test_the_step_policy_fail_stops_the_run_after_what_a_handling_kept(calls):
+    """Keep what was done and stop: custom without rollback that ends, and the policy fail."""
+    child = child_of("CW/e").replace("    handling:", "    on_error: fail\n    handling:")
+    flow = calls.apply(parent_of("R", "page_size: 2\n"), child)
+    run = calls.run(flow, "good", "refused", "good")
+    assert run.status == RunStatus.FAILED
+    assert [calls.marks(n) for n in (1, 2, 3)] == ["P,C,F,D,N", "P,C,H,N", ""]
