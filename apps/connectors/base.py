@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from apps.connectors.arrivals import Arrivals
 from apps.connectors.shared import IN_PROCESS, Shared
-from apps.engine.ports import Lookup, Session, Source, Target, Window
+from apps.engine.ports import Batch, Built, Lookup, Session, Source, Target, Window
 
 
 class Options(BaseModel):
@@ -136,6 +136,14 @@ class Connector(ABC):
 
     def open_import(self, options: Any) -> Target:
         raise self._cannot("import")
+
+    def build(self, options: Any, batch: Batch) -> Built:
+        """What an import would do with a batch, with every secret redacted. Nothing is sent, written or made."""
+        return Built({index: {"body": body} for index, body in enumerate(batch.bodies)})
+
+    def takes_back(self, options: Any) -> bool:
+        """Whether a rollback undoes all that an import with these options did; only asked where there is a session."""
+        return True
 
     def session(self) -> Session | None:
         """The transaction of this connection, or None where writes cannot be rolled back."""

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from apps.console import cause_urls, fix_urls, flow_urls
+from apps.console import cause_urls, fix_urls, flow_urls, test_urls
 from apps.console.addresses import TraceKey
 from apps.console.views import acts, connections, dashboard, integrations
 from apps.console.views.appearance import choose_environment, choose_theme
@@ -45,6 +45,7 @@ urlpatterns = [
     *flow_urls.urlpatterns,
     *cause_urls.urlpatterns,
     *fix_urls.urlpatterns,
+    *test_urls.urlpatterns,
     path("records/", search, name="search"),
     path("records/<key:key>/", record_journey, name="record"),
     path("healthz", health, name="health"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 from apps.engine.calls import STEPS, fold
 from apps.engine.carried import Carried, Mark, marked, restored
@@ -58,6 +58,8 @@ class Delivery:
     `ledger_key(page, step)` names the ledger row of a part; `run` is what expressions read as `run`.
     """
 
+    Walking: ClassVar[type[Walk]] = Walk
+
     plan: Plan
     opened: Opened
     ledger_key: Callable[[Page, str], LedgerKey]
@@ -89,7 +91,7 @@ class Delivery:
         return result
 
     def _walk(self, scope: Scope, page: Page, *, is_scoped: bool = False) -> Walk:
-        return Walk(
+        return self.Walking(
             self.plan,
             self.opened,
             scope,

@@ -253,6 +253,17 @@ class Written:
     """Why the rest was not sent, for people; "" where there is nothing to say."""
 
 
+@dataclass(slots=True)
+class Built:
+    """What an import would send of a batch, unsent: by index into it the request, as people may see it.
+
+    `failures` are the records of which no request can be made.
+    """
+
+    requests: dict[int, Record] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
+
+
 class Target(Protocol):
     """An opened import. `transactional` ones write inside the open transaction of their session."""
 

@@ -148,6 +148,13 @@ def new_error(book: Book, entry: FailedRecord, *, unit: str = ErrorUnit.RECORD) 
     )
 
 
+def cause_mark(entry: FailedRecord) -> str:
+    """The fingerprint of the root cause that an error of this failure would have."""
+    message = short(storable(_placed(entry))[0], LONGEST_MESSAGE)
+    code = short(storable(entry.failure.code)[0], 128)
+    return fingerprint(entry.failure.source, code, shape_of(message))
+
+
 def failed_key_hash(entry: FailedRecord) -> int | None:
     """The hash that a failed record is matched on; of the key of a retried one only the shown part is at hand."""
     return key_hash(entry.key) if entry.key and entry.key != entry.item.key else entry.item.key_hash

@@ -20,6 +20,7 @@ from apps.errors.states import ErrorState
 from apps.execution.claims import due, lease_is_free
 from apps.execution.ledgers import hint_ledgers
 from apps.execution.probing import hint_probes
+from apps.execution.test_claims import hint_tests, purge_tests
 from apps.flows.models import Flow
 from apps.flows.schedules import next_due
 from apps.runs.models import Run
@@ -38,6 +39,7 @@ MOST_AT_ONCE = 200
 def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
     end_schedules()
+    purge_tests()
     return (
         start_scheduled()
         + start_retries()
@@ -46,6 +48,7 @@ def dispatch() -> int:
         + hint_unfinished_acts()
         + hint_probes()
         + hint_ledgers()
+        + hint_tests()
     )
 
 

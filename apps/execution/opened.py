@@ -6,20 +6,31 @@ from dataclasses import replace
 from typing import Any
 
 from apps.connectors.arrivals import Arrivals
-from apps.connectors.base import Connector, Surroundings
+from apps.connectors.base import Connector, Limits, Surroundings
 from apps.engine.plan import Node, Plan, StepKind
-from apps.engine.ports import ConnectorError, ErrorSource, Lookup, Scope, Session, Source, Target, Window
+from apps.engine.ports import Batch, Built, ConnectorError, ErrorSource, Lookup, Scope, Session, Source, Target, Window
 from apps.flows.connections import open_connector, surroundings_for
 from apps.flows.models import Connection, Flow
+from apps.flows.secrets import read_secrets
 
 
 class OpenedSteps:
     """Opens what a step needs when it first needs it; `close` gives everything back."""
 
-    def __init__(self, flow: Flow, plan: Plan, arrivals: Arrivals | None = None) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        plan: Plan,
+        arrivals: Arrivals | None = None,
+        *,
+        environment: str = "",
+        limits: Limits | None = None,
+    ) -> None:
         self.plan = plan
         self.surroundings: Surroundings = replace(surroundings_for(flow.account), arrivals=arrivals)
-        rows = Connection.objects.of(flow.account_id).filter(environment=flow.integration.environment)
+        if limits is not None:
+            self.surroundings = replace(self.surroundings, limits=limits)
+        rows = Connection.objects.of(flow.account_id).filter(environment=environment or flow.integration.environment)
         self._rows: dict[str, Connection] = {row.name: row for row in rows}
         self._connectors: dict[str, Connector] = {}
         self._handles: dict[int, Any] = {}
@@ -40,6 +51,19 @@ class OpenedSteps:
         if node.index not in self._handles:
             self._handles[node.index] = self._connector(node.connection).open_import(node.options)
         return self._handles[node.index]
+
+    def build(self, node: Node, batch: Batch) -> Built:
+        """What the import would do with a batch. Nothing is sent."""
+        return self._connector(node.connection).build(node.options, batch)
+
+    def takes_back(self, node: Node) -> bool:
+        """Whether a rollback undoes all that the import did."""
+        return self._connector(node.connection).takes_back(node.options)
+
+    def secrets(self) -> set[str]:
+        """The secrets of the connections that the plan names; to be redacted."""
+        named = {node.connection for node in self.plan.nodes} & self._rows.keys()
+        return {value for name in named for value in read_secrets(self._rows[name]).values()}
 
     def session(self, connection: str) -> Session:
         session = self._connector(connection).session()

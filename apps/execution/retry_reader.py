@@ -1,6 +1,7 @@
 """Reads what a retry sends again: the retry data of the errors that its run has, in the order of the errors."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ class RetryReader:
         self.plan = plan
         self.ordinal = first_ordinal
         self.now = now
+        self._rows = RetryRows(run.account_id, plan, run.includes_rest)
         self.after = ((run.position or {}).get("source") or {}).get("seq", 0)
 
     def next(self) -> Fetched | None:
@@ -38,7 +40,8 @@ class RetryReader:
         attempts = list(waiting.filter(seq__gt=self.after).order_by("seq")[: self.plan.page_size])
         if not attempts:
             return None
-        items, malformed = self._rows([attempt.error_id for attempt in attempts])
+        ids = [attempt.error_id for attempt in attempts]
+        items, malformed = self._rows.of(ids, self.ordinal)
         self.after = attempts[-1].seq
         self.ordinal += len(attempts)
         position = {"seq": self.after}
@@ -47,13 +50,22 @@ class RetryReader:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _rows(self, ids: list[int]) -> tuple[list[Item], list[Malformed]]:
-        account = self.run.account_id
-        errors = Error.objects.of(account).select_related("cause").in_bulk(ids)
-        data = RetryData.objects.of(account).select_related("from_step").in_bulk(ids)
+
+@dataclass(frozen=True, slots=True)
+class RetryRows:
+    """The rows that a retry of errors sends, by a plan; `includes_rest`: also the steps that went on then."""
+
+    account_id: int
+    plan: Plan
+    includes_rest: bool = False
+
+    def of(self, ids: list[int], first: int) -> tuple[list[Item], list[Malformed]]:
+        """In the order of the ids, with ordinals from `first` on."""
+        errors = Error.objects.of(self.account_id).select_related("cause").in_bulk(ids)
+        data = RetryData.objects.of(self.account_id).select_related("from_step").in_bulk(ids)
         items: list[Item] = []
         malformed: list[Malformed] = []
-        for ordinal, key in enumerate(ids, self.ordinal):
+        for ordinal, key in enumerate(ids, first):
             record = record_of(data[key])
             if record is None and data[key].record is not None:
                 malformed.append(bad_row(ordinal, errors[key], data[key]))
@@ -67,7 +79,7 @@ class RetryReader:
         item.root = (data.root_run_id, data.origin_ordinal or 0)
         item.origin = error.payload_hash if error.payload_hash is not None else item.record
         item.remember_hash(error.key_hash)
-        if item.at != END and not self.run.includes_rest:  # what follows was done before
+        if item.at != END and not self.includes_rest:  # what follows was done before
             item.alone = self.plan.nodes[item.at].policy.continue_on_error or bool((data.window or {}).get("alone"))
         return item
 

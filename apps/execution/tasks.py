@@ -3,6 +3,7 @@
 from apps.errors import services as errors
 from apps.execution.ledgers import trim
 from apps.execution.probing import probe
+from apps.execution.testing import work_on_test
 from apps.execution.worker import work_slice
 
 
@@ -24,3 +25,8 @@ def probe_connection(connection_id: int) -> None:
 def trim_ledger(ledger_id: int) -> None:
     """Remove what is old from the ledger in a target."""
     trim(ledger_id)
+
+
+def work_test(test_id: int) -> None:
+    """Try a draft on a few records and write the report. Harmless when the test is taken or has ended."""
+    work_on_test(test_id)

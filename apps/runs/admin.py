@@ -6,7 +6,20 @@ from django.contrib import admin
 
 from apps.core.admin import HistoryAdmin
 from apps.core.ids import Kind
-from apps.runs.models import Arrival, Bucket, Capture, Delivery, FlowState, Intent, Machine, Page, Run, RunLog, StepRun
+from apps.runs.models import (
+    Arrival,
+    Bucket,
+    Capture,
+    Delivery,
+    FlowState,
+    Intent,
+    Machine,
+    Page,
+    Run,
+    RunLog,
+    StepRun,
+    TestRun,
+)
 
 
 @admin.register(Run)
@@ -106,3 +119,12 @@ class DeliveryAdmin(HistoryAdmin):
     list_select_related = ("hook",)
     search_fields = ("=arrival",)
     search_help_text = "The number of a request"
+
+
+@admin.register(TestRun)
+class TestRunAdmin(HistoryAdmin):
+    list_display = ("id", "flow", "status", "size", "cause", "created_at", "ended_at")
+    list_filter = ("status",)
+    list_select_related = ("flow",)
+    search_fields = ("flow__name", "flow__key")
+    exclude = ("text", "records", "errors", "report")

@@ -24,6 +24,7 @@ from apps.runs.querysets import (
     RunQuerySet,
 )
 from apps.runs.statuses import PageState, RunKind, RunOutcome, RunStatus, Trigger
+from apps.runs.test_run_models import TestRun, TestStatus
 
 __all__ = [
     "LAST_RUNS",
@@ -41,6 +42,8 @@ __all__ = [
     "Run",
     "RunLog",
     "StepRun",
+    "TestRun",
+    "TestStatus",
 ]
 
 LAST_RUNS = 12  # how many letters `FlowState.last_runs` keeps, newest last

@@ -28,7 +28,7 @@ from apps.errors.models import (
 )
 from apps.flows.models import Checkpoint, Connection, Hook, Ledger, Share
 from apps.flows.secrets import read_secrets
-from apps.runs.models import Arrival, Bucket, Capture, Delivery, Intent, Machine, RunLog
+from apps.runs.models import Arrival, Bucket, Capture, Delivery, Intent, Machine, RunLog, TestRun
 from tests.factories import (
     make_account,
     make_connection,
@@ -89,6 +89,10 @@ def _an_account_with_history(account):
         (Assignment, {"error": error, "assignee": member, "assigned_by": member}),
         (SavedView, {"member": member, "name": "Mine", "query": "assignee=me"}),
         (Upload, {"member": member, "name": "errors.json", "content": b"x"}),
+        (
+            TestRun,
+            {"flow": flow, "member": member, "text": CANARY, "records": b"canary-7f3a", "report": b"canary-7f3a"},
+        ),
     ]
     hook = Hook.unscoped.create(
         account=account, flow=flow, step=source, key_sha256=f"{step.pk}", key_sealed=b"canary-7f3a"

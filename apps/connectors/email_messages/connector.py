@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from apps.connectors.base import ConnectionConfig, Connector, Options, Ping
 from apps.connectors.email_messages.addresses import ANY_DOMAIN
 from apps.connectors.email_messages.config import EmailConfig, EmailImportOptions
+from apps.connectors.email_messages.message import Composer
 from apps.connectors.email_messages.outbox import ConsolePost, FolderPost
 from apps.connectors.email_messages.post import Post, SmtpPost
-from apps.connectors.email_messages.target import EmailTarget
-from apps.engine.ports import Classification, ConnectorError, ErrorSource, Target
+from apps.connectors.email_messages.target import EmailTarget, built
+from apps.engine.ports import Batch, Built, Classification, ConnectorError, ErrorSource, Target
 
 
 class EmailConnector(Connector):
@@ -36,6 +37,10 @@ class EmailConnector(Connector):
     def open_import(self, options: Any) -> Target:
         self._refuse_any_recipient()
         return EmailTarget(self.config, options, self._way())
+
+    def build(self, options: Any, batch: Batch) -> Built:
+        self._refuse_any_recipient()
+        return built(Composer(self.config, options), options.each, batch)
 
     def close(self) -> None:
         if self._post is not None:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import default
 from hashlib import sha256
 from time import perf_counter
 
 from apps.connectors.email_messages.config import EmailConfig, EmailImportOptions
 from apps.connectors.email_messages.message import Composer, Letter, LetterError
 from apps.connectors.email_messages.post import Fate, Outcome, Post
-from apps.engine.ports import Batch, Capture, Classification, ErrorSource, Failure, Outage, Record, Written
+from apps.engine.ports import Batch, Built, Capture, Classification, ErrorSource, Failure, Outage, Record, Written
 
 PUT_OFF_WAIT_S = 60.0
 """How long a message waits that the server put off, and all of them where it wants none now."""
@@ -75,14 +77,7 @@ class EmailTarget:
         return going.written
 
     def _subjects(self, batch: Batch) -> Iterator[Subject]:
-        count = len(batch.bodies)
-        if self._options.each == "record":
-            for index, body in enumerate(batch.bodies):
-                yield Subject((index,), body, [body], batch.keys(index))
-        elif count:
-            keys = "".join(batch.keys(index) for index in range(count))
-            record = {"records": list(batch.bodies), "count": count}
-            yield Subject(tuple(range(count)), record, batch.bodies, sha256(keys.encode()).hexdigest())
+        return subjects_of(batch, self._options.each)
 
     def _write(self, going: Round, subject: Subject) -> None:
         if going.wait_s is not None or going.batch.stop():
@@ -127,6 +122,44 @@ class EmailTarget:
         """Whether a message that is put off is tried again. A page keeps its `now`, however often it is sent."""
         age_s = (datetime.now(UTC) - batch.scope.now).total_seconds()
         return age_s < self._options.patience_s
+
+
+def subjects_of(batch: Batch, each: str) -> Iterator[Subject]:
+    """The messages that a batch makes: one for each record, or one for all of them."""
+    count = len(batch.bodies)
+    if each == "record":
+        for index, body in enumerate(batch.bodies):
+            yield Subject((index,), body, [body], batch.keys(index))
+    elif count:
+        keys = "".join(batch.keys(index) for index in range(count))
+        record = {"records": list(batch.bodies), "count": count}
+        yield Subject(tuple(range(count)), record, batch.bodies, sha256(keys.encode()).hexdigest())
+
+
+def built(composer: Composer, each: str, batch: Batch) -> Built:
+    """The messages as they would be sent: recipients, subject, text, and the names of attachments."""
+    made = Built()
+    for subject in subjects_of(batch, each):
+        try:
+            letter = composer.compose(subject.record, subject.rows, subject.key, batch.scope)
+        except LetterError as error:
+            made.failures.update(dict.fromkeys(subject.places, error.failure))
+        else:
+            made.requests.update(dict.fromkeys(subject.places, shown(letter)))
+    return made
+
+
+def shown(letter: Letter) -> Record:
+    message = message_from_bytes(letter.content, policy=default)
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    return {
+        "from": letter.sender,
+        "to": list(letter.recipients),
+        "subject": letter.subject,
+        "text": text.get_content() if text is not None else "",
+        **({"html": html.get_content()} if html is not None else {}),
+        "attachments": [part.get_filename() or "" for part in message.iter_attachments()],
+    }
 
 
 def wants_nothing(outcome: Outcome) -> Outage:

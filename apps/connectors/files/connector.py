@@ -6,13 +6,14 @@ from time import perf_counter
 from typing import Any
 
 from apps.connectors.base import Connector, Ping
+from apps.connectors.files.building import build_file
 from apps.connectors.files.faults import file_fault
 from apps.connectors.files.options import FILE_EXAMPLE, FileConfig, FileExportOptions, FileImportOptions
 from apps.connectors.files.root import Root
 from apps.connectors.files.shelf import LocalShelf
 from apps.connectors.files.source import FileSource
 from apps.connectors.files.target import FileTarget
-from apps.engine.ports import Classification, ConnectorError, Source, Target, Window
+from apps.engine.ports import Batch, Built, Classification, ConnectorError, Source, Target, Window
 
 COUNTED_FILES = 10_000
 
@@ -41,6 +42,9 @@ class FilesConnector(Connector):
 
     def open_import(self, options: Any) -> Target:
         return FileTarget(LocalShelf(self._opened(create=True)), options, self.surroundings.limits)
+
+    def build(self, options: Any, batch: Batch) -> Built:
+        return build_file(options, self.surroundings.limits, batch)
 
     def close(self) -> None:
         if self._root is not None:

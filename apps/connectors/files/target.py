@@ -10,7 +10,7 @@ from apps.connectors.files.options import FileImportOptions
 from apps.connectors.files.parts import RUN_PREFIX, Line, Publication
 from apps.connectors.files.root import checked_name
 from apps.connectors.files.shelf import Shelf
-from apps.engine.expressions import ExpressionError
+from apps.engine.expressions import Compiled, ExpressionError
 from apps.engine.ports import Batch, Classification, ConnectorError, Repeats, Scope, Written
 
 RETRIES = {"retry", "auto_retry"}
@@ -107,13 +107,18 @@ class FileTarget:
         return self._publication
 
     def _name(self, scope: Scope) -> str:
-        try:
-            name = self._path({}, scope)
-        except ExpressionError as error:
-            text = f"The name of the file, {self._options.path}, cannot be worked out: {error}"
-            raise ConnectorError("name_failed", text, classification=Classification.VALUE) from None
-        return "/".join(checked_name(_AWKWARD.sub("-", name)))
+        return file_name(self._options, self._path, scope)
 
     def _is_append(self, scope: Scope) -> bool:
         """The records of a retry come after those that went through before, whatever the mode."""
         return self._options.mode == "append" or scope.run.get("kind") in RETRIES
+
+
+def file_name(options: FileImportOptions, path: Compiled, scope: Scope) -> str:
+    """Raises ConnectorError for a name that cannot be worked out."""
+    try:
+        name = path({}, scope)
+    except ExpressionError as error:
+        text = f"The name of the file, {options.path}, cannot be worked out: {error}"
+        raise ConnectorError("name_failed", text, classification=Classification.VALUE) from None
+    return "/".join(checked_name(_AWKWARD.sub("-", name)))

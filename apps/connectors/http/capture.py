@@ -24,15 +24,19 @@ def capture_of(request: Request, outcome: Answer | FaultError, redactor: Redacto
     return Capture(
         method=request.method,
         status=outcome.status,
-        request={
-            "url": redactor.text(str(request.url)),
-            "headers": headers_shown(request.headers, redactor),
-            **body_shown(request.body, redactor),
-        },
+        request=request_shown(request, redactor),
         response=response,
         sent_at=outcome.sent_at,
         ms=outcome.ms,
     )
+
+
+def request_shown(request: Request, redactor: Redactor) -> dict[str, Any]:
+    return {
+        "url": redactor.text(str(request.url)),
+        "headers": headers_shown(request.headers, redactor),
+        **body_shown(request.body, redactor),
+    }
 
 
 def headers_shown(headers: Mapping[str, str], redactor: Redactor) -> dict[str, str]:

@@ -16,7 +16,7 @@ from apps.connectors.http.reading import status_sentence, status_words
 from apps.connectors.http.requests import Parts, RequestMaker
 from apps.connectors.http.target import HttpTarget
 from apps.connectors.http.wire import Answer, FaultError, Request
-from apps.engine.ports import Lookup, Scope, Source, Target, Window
+from apps.engine.ports import Batch, Built, Lookup, Scope, Source, Target, Window
 
 CREDENTIALS_REFUSED = frozenset({401, 403, 407})
 
@@ -51,6 +51,9 @@ class HttpConnector(Connector):
 
     def open_import(self, options: Any) -> Target:
         return HttpTarget(self._client, options)
+
+    def build(self, options: Any, batch: Batch) -> Built:
+        return HttpTarget(self._client, options).build(batch)
 
     def close(self) -> None:
         self._client.close()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from apps.connectors.http.capture import request_shown
 from apps.connectors.http.client import HttpClient
 from apps.connectors.http.crew import at_once
 from apps.connectors.http.gate import PATIENCE_S, GateClosedError
@@ -15,7 +16,7 @@ from apps.connectors.http.requests import NOTHING, InputError, Parts, RequestMak
 from apps.connectors.http.verdicts import GOOD, LATER, LOST, Judge, Verdict
 from apps.connectors.http.wire import Answer, FaultError, Request, Stage
 from apps.engine.classification import classify
-from apps.engine.ports import Batch, Capture, Classification, ErrorSource, Failure, Outage, Repeats, Written
+from apps.engine.ports import Batch, Built, Capture, Classification, ErrorSource, Failure, Outage, Repeats, Written
 
 LATER_S = 5.0
 """The least wait for a record that the application asked to bring again without saying when."""
@@ -52,6 +53,10 @@ class HttpTarget:
     def write(self, batch: Batch) -> Written:
         return self.client.run(Delivery(self, batch).run())
 
+    def build(self, batch: Batch) -> Built:
+        """The requests as they would be sent, but for the sign-in of the connection."""
+        return Delivery(self, batch).build()
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -76,15 +81,25 @@ class Delivery:
 
     async def run(self) -> Written:
         """Raises Outage if nothing was sent."""
-        size, count = self._options.batch_size, len(self._batch.bodies)
-        groups = [range(at, min(at + size, count)) for at in range(0, count, size)]
-        await at_once(self._client.config.max_concurrency, groups, self._deliver)
+        await at_once(self._client.config.max_concurrency, self._groups(), self._deliver)
         if self._outage is not None:
             if not self._answered and not self._written.failures:
                 raise self._outage
             self._written.reason = self._outage.message
         self._written.failures = dict(sorted(self._written.failures.items()))  # in the order of the records
         return self._written
+
+    def build(self) -> Built:
+        built = Built(failures=self._written.failures)
+        for parcel in filter(None, map(self._parcel, self._groups())):
+            shown = {"method": parcel.request.method, **request_shown(parcel.request, self._client.redactor)}
+            for place, index in enumerate(parcel.indexes):
+                built.requests[index] = own_request(shown, parcel, place)
+        return built
+
+    def _groups(self) -> list[range]:
+        size, count = self._options.batch_size, len(self._batch.bodies)
+        return [range(at, min(at + size, count)) for at in range(0, count, size)]
 
     def _is_over(self) -> bool:
         return self._outage is not None or self._batch.stop()
@@ -268,10 +283,14 @@ def classification_of(code: str, message: str, status: int | None) -> str:
 
 def own_part(whole: Capture | None, parcel: Parcel, place: int) -> Capture | None:
     """Of a request that carried many records, what concerns one of them."""
-    if whole is None or len(parcel.indexes) == 1 or "body" not in whole.request:
-        return whole
-    body = whole.request["body"]
+    return None if whole is None else replace(whole, request=own_request(whole.request, parcel, place))
+
+
+def own_request(request: dict[str, Any], parcel: Parcel, place: int) -> dict[str, Any]:
+    if len(parcel.indexes) == 1 or "body" not in request:
+        return request
+    body = request["body"]
     entry = f"record {place + 1} of {len(parcel.indexes)} in this request"
     if isinstance(body, list) and len(body) == len(parcel.indexes):
-        return replace(whole, request={**whole.request, "body": body[place], "part": entry})
-    return replace(whole, request={**whole.request, "part": entry})
+        return {**request, "body": body[place], "part": entry}
+    return {**request, "part": entry}

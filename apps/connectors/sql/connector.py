@@ -13,7 +13,7 @@ from apps.connectors.sql.lookup import SqlLookup
 from apps.connectors.sql.postgresql.database import PostgresqlDatabase
 from apps.connectors.sql.sqlite.database import SqliteDatabase
 from apps.connectors.sql.target import SqlTarget
-from apps.engine.ports import Lookup, Session, Source, Target, Window
+from apps.engine.ports import Batch, Built, Lookup, Session, Source, Target, Window
 
 NATIVE: dict[str, type[PostgresqlDatabase] | type[SqliteDatabase]] = {
     "postgresql": PostgresqlDatabase,
@@ -47,6 +47,17 @@ class SqlConnector(Connector):
 
     def open_import(self, options: Any) -> Target:
         return SqlTarget(self._database, options)
+
+    def build(self, options: Any, batch: Batch) -> Built:
+        """The rows, with what is done with them."""
+        place = {"statement": options.statement} if options.operation == "statement" else {"table": options.table}
+        said = {"operation": options.operation, **place}
+        return Built({index: {**said, "row": body} for index, body in enumerate(batch.bodies)})
+
+    def takes_back(self, options: Any) -> bool:
+        """A procedure of a database that is not ours natively may commit by itself."""
+        words = (options.statement or "").lstrip(" \t\r\n(").lower()
+        return self.config.database in NATIVE or not words.startswith("call")
 
     def session(self) -> Session:
         return self._database.session()

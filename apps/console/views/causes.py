@@ -136,6 +136,7 @@ def cause_view(request: HttpRequest, cause_id: int) -> HttpResponse:
         "me": member_of(request),
         "tags": tag_counts(detail.reach, detail.ids),
         "may_act": may_do(request, Act.RESOLVE_ERRORS, cause.flow.integration_id),
+        "may_test": detail.open_errors and may_do(request, Act.EDIT_FLOWS, cause.flow.integration_id),
         "edit_url": edit_url(detail),
         "now": detail.now,
         "live_url": live_address(request, "shell", cause_topic(cause.pk)),

@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from apps.connectors.base import ConnectionConfig, Connector, Ping
 from apps.connectors.extras import load_extra, missing_extra
+from apps.connectors.files.building import build_file
 from apps.connectors.files.options import FILE_EXAMPLE, FileExportOptions, FileImportOptions
 from apps.connectors.files.remote.config import S3Config, SftpConfig
 from apps.connectors.files.remote.shelf import RemoteShelf
 from apps.connectors.files.remote.store import RemoteStore
 from apps.connectors.files.source import FileSource
 from apps.connectors.files.target import FileTarget
-from apps.engine.ports import ConnectorError, Source, Target, Window
+from apps.engine.ports import Batch, Built, ConnectorError, Source, Target, Window
 
 SFTP_LIBRARY = {"library": "paramiko", "extra": "sftp", "what": "A connection to an SFTP server"}
 S3_LIBRARY = {"library": "minio", "extra": "s3", "what": "A connection to S3"}
@@ -40,6 +41,9 @@ class RemoteFilesConnector(Connector):
 
     def open_import(self, options: Any) -> Target:
         return FileTarget(RemoteShelf(self._store()), options, self.surroundings.limits)
+
+    def build(self, options: Any, batch: Batch) -> Built:
+        return build_file(options, self.surroundings.limits, batch)
 
     def close(self) -> None:
         if self._opened is not None:
