@@ -20,7 +20,7 @@ WITHOUT_ACCOUNT = {"Account", "Profile", "Machine"}  # what a user likes, and wh
 HOT = [model for model in OURS if issubclass(model, HotScoped)]
 HOT_TABLES = {
     "audit", "step_run", "page", "intent", "bucket", "run_log", "capture", "cause_bucket", "error", "retry_data",
-    "retry_version", "retry_item", "error_text", "error_tag", "bulk_item",
+    "retry_version", "retry_item", "error_text", "error_tag", "assignment", "bulk_item",
     "arrival", "delivery",
 }  # fmt: skip
 
