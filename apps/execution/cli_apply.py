@@ -1,9 +1,10 @@
-"""The files of `flow apply`: read, and put into an order in which no flow runs after one that is not there yet."""
+"""The files of `flow apply`: read, and put into an order in which no flow needs one that is not there yet."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from apps.flows.definition import DefinitionError, Mistake
 from apps.flows.definition.document import read_document
@@ -21,14 +22,27 @@ class Source:
         if self.problem:
             raise DefinitionError([Mistake("", self.problem)])
 
-    def peek(self) -> tuple[str, str]:
-        """The flow's key and that of the flow before it, as far as they can be read."""
+    def peek(self) -> tuple[str, frozenset[str]]:
+        """The flow's key and those of the flows that it runs after or calls, as far as they can be read."""
         try:
             value = read_document(self.text).value
         except DefinitionError:
-            return "", ""
+            return "", frozenset()
         fields = value if isinstance(value, dict) else {}
-        return str(fields.get("flow") or ""), str(fields.get("run_after") or "")
+        needed = {str(fields.get("run_after") or ""), *called_in(fields)}
+        return str(fields.get("flow") or ""), frozenset(needed - {""})
+
+
+def called_in(value: Any) -> Iterator[str]:
+    """The keys of the flows that are called anywhere in a definition."""
+    if isinstance(value, list):
+        for entry in value:
+            yield from called_in(entry)
+    elif isinstance(value, dict):
+        call = value.get("call")
+        yield str((call.get("flow") if isinstance(call, dict) else call) or "")
+        for entry in value.values():
+            yield from called_in(entry)
 
 
 def read_source(name: str) -> Source:
@@ -43,12 +57,12 @@ def read_source(name: str) -> Source:
 
 
 def ordered(sources: Iterable[Source]) -> list[Source]:
-    """As given, but a flow that runs after another one of these files comes behind it."""
+    """As given, but a flow that runs after another one of these files, or calls it, comes behind it."""
     waiting = [(source, *source.peek()) for source in sources]
     placed: list[Source] = []
     while waiting:
         keys = {key for _, key, _ in waiting if key}
-        ready = [entry for entry in waiting if entry[2] not in keys] or waiting
+        ready = [entry for entry in waiting if not entry[2] & keys] or waiting
         placed += [source for source, _, _ in ready]
         waiting = [entry for entry in waiting if entry not in ready]
     return placed

@@ -396,3 +396,16 @@ def test_no_trace_reaches_the_screen_and_the_exit_status_tells_what_went_wrong(t
     assert away.returncode == 1
     assert "does not answer" in away.stderr
     assert "Traceback" not in empty.stderr + usage.stderr + unknown.stderr + away.stderr
+
+
+def test_files_are_applied_with_the_flows_that_are_called_first_and_warnings_are_told(shop, file):
+    parent = COPY.replace("flow: copy", "flow: parent") + "  - {key: go, call: child}\n"
+    load = "{key: %s, import: {connection: warehouse, operation: insert, table: t}%s}"
+    child = COPY.replace("flow: copy", "flow: child")
+    vanishing = ", handling: custom_with_rollback, ends: end, handler: []"
+    parent = parent.replace("  - {key: go", f"  - {load % ('load', '')}\n  - {{key: go")
+    child += f"  - {load % ('load', vanishing)}\n"
+    out, err, status = flow_command("apply", "--account", "Shop", file(parent, "a.yaml"), file(child, "b.yaml"))
+    assert status == 0, err
+    assert out.index("child revision 1") < out.index("parent revision 1")
+    assert "a.yaml: warning: steps[4]: Step load of child undoes what the calling flow wrote before" in err
