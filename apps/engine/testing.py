@@ -283,9 +283,13 @@ class PageTest:
     def end(self) -> None:
         self._opened.end()
 
-    def _tell(self, node: Node) -> None:
+    def check_time(self) -> None:
+        """Raises TimeUp once the time of the test is over."""
         if monotonic() > self._deadline:
             raise TimeUp
+
+    def _tell(self, node: Node) -> None:
+        self.check_time()
         self._told(node)
 
 

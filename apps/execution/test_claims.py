@@ -1,7 +1,6 @@
 """Who works on a test run: a fence and a lease, as with runs. A test whose worker died is begun again."""
 
 import zlib
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -9,14 +8,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
-from apps.core.clock import database_now, read_now
+from apps.core.clock import database_now
 from apps.core.queue import enqueue
 from apps.core.transactions import repeated
 from apps.runs.models import TestRun, TestStatus
 from apps.runs.test_run_models import UNDER_WAY
 from apps.runs.test_runs import WORK_TEST
 
-KEPT_FOR = timedelta(days=1)
+KEPT_S = 24 * 3600.0
 MOST_TAKEN = 3
 """How often a test is begun whose worker dies."""
 HINT_AGAIN_S = 10
@@ -95,7 +94,7 @@ def hint_tests() -> int:
 
 def purge_tests() -> int:
     """Forget tests of yesterday, a few at a time. Returns how many."""
-    old = TestRun.unscoped.filter(created_at__lt=read_now() - KEPT_FOR).order_by("created_at")
+    old = TestRun.unscoped.filter(created_at__lt=database_now(seconds=-KEPT_S)).order_by("created_at")
     keys = list(old.values_list("pk", flat=True)[:AT_ONCE])
     if keys:
         TestRun.unscoped.filter(pk__in=keys).delete()

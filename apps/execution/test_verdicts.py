@@ -14,7 +14,7 @@ from apps.engine.records import Page
 from apps.engine.result import FailedRecord, PageResult
 from apps.errors.facts import cause_mark
 from apps.errors.models import Cause, Error
-from apps.errors.states import ErrorUnit
+from apps.errors.states import ErrorUnit, Passed
 from apps.execution.journal import culprit_failure
 from apps.runs.models import TestRun
 
@@ -35,7 +35,7 @@ def verdicts_of(test: TestRun, plan: Plan, trials: Trials, redactor: Redactor) -
     same = set(group.values_list("step__key", "fingerprint"))
     errors = Error.objects.of(test.account_id).filter(pk__in=test.errors).order_by("pk")
     verdicts = []
-    for error in errors.only("step_id", "key", "unit", "account_id"):
+    for error in errors.only("step_id", "key", "unit", "passed_outcome", "account_id"):
         end = ends.get(error.pk, why_untested(error, is_cut=is_cut))
         facts = {"error": error.pk, "step": error.step_id, "key": redactor.text(error.key)}
         verdicts.append(facts | judged(plan, end, same, redactor))
@@ -94,6 +94,8 @@ def why_waiting(result: PageResult) -> str:
 
 
 def why_untested(error: Error, *, is_cut: bool) -> str:
+    if error.passed_outcome == Passed.SUCCESS:
+        return "a newer pass of this record went through, so a retry does not send it"
     if error.unit in (ErrorUnit.RUN, ErrorUnit.WINDOW):
         return f"its retry exports the whole {error.unit} again"
     if is_cut:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from apps.engine.ports import BadRecord, ConnectorError, Record, Window
 from apps.engine.records import Page, number_records, unpack
 from apps.engine.testing import PageTest, TimeUp
 from apps.errors.models import Error, RetryData
-from apps.errors.states import ErrorUnit
+from apps.errors.states import ErrorUnit, Passed
 from apps.execution.books import stored_checkpoint
 from apps.execution.opened import OpenedSteps
 from apps.execution.retry_reader import RetryRows
@@ -141,15 +141,17 @@ class Trial:
         records: Sequence[Record | BadRecord] | None = pasted_records(self.test)
         if records is None:
             tell_stage(self.test, "reading the export")
-            records = read_first(self.opened, window_of(self.test, self.plan, now), self.test.size)
+            window = window_of(self.test, self.plan, now)
+            records = read_first(self.opened, window, self.test.size, self.pages.check_time)
         items, malformed = number_records(records, 0, self.plan.key_of)
         self._deliver(Page(0, 0, now, items, malformed))
 
     def _take_errors(self) -> None:
         """Their retry data, page by page, from the steps at which their retry would begin."""
         errors = Error.objects.of(self.test.account_id).filter(pk__in=self.test.errors)
-        data = errors.filter(retry_data__purged_at=None, retry_data__record__isnull=False).order_by("pk")
-        units = dict(data.values_list("pk", "unit"))
+        data = errors.filter(retry_data__purged_at=None, retry_data__record__isnull=False)
+        sent = data.exclude(passed_outcome=Passed.SUCCESS)
+        units = dict(sent.order_by("pk").values_list("pk", "unit"))
         alone = [key for key, unit in units.items() if unit == ErrorUnit.PAGE]
         single = [key for key, unit in units.items() if unit == ErrorUnit.RECORD]
         rows, ordinal = RetryRows(self.test.account_id, self.plan), 0
@@ -177,12 +179,15 @@ def window_of(test: TestRun, plan: Plan, now: datetime) -> Window:
     return Window(page_size=min(plan.page_size, test.size), now=now, checkpoint=checkpoint)
 
 
-def read_first(opened: OpenedSteps, window: Window, size: int) -> list[Record | BadRecord]:
-    """The first records of the export. `finish` is never called, so nothing is moved away."""
+def read_first(
+    opened: OpenedSteps, window: Window, size: int, check_time: Callable[[], None]
+) -> list[Record | BadRecord]:
+    """The first records of the export. `finish` is never called, so nothing is moved away. Raises TimeUp."""
     source = opened.source(window)
     found: list[Record | BadRecord] = []
     try:
         for page in source.pages():
+            check_time()
             found += page.records
             if len(found) >= size:
                 break

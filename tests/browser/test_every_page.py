@@ -14,6 +14,7 @@ from apps.errors.services.uploads import keep_upload
 from apps.errors.services.views import save_view
 from apps.flows.models import Connection, Revision
 from tests.browser.driver import Driver
+from tests.browser.tested import tested
 from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.screens import furnish
 from tests.factories import make_account, make_retry_data
@@ -47,6 +48,9 @@ PAGES = [  # in curly brackets: ids of the scene
     "/flows/{flow}/checkpoint/move/?value=17",
     "/flows/{flow}/steps/{step}/handling/",
     "/integrations/birds/flows/new/",
+    "/flows/{flow}/definition/test/?again={test}&cause={cause}",
+    "/flows/{flow}/tests/{test}/?stage=1",
+    "/flows/{flow}/tests/{waiting_test}/",
     "/flows/{flow}/errors/?class=missing",
     "/flows/{flow}/steps/{step}/errors/open/",
     "/flows/{flow}/steps/{step}/errors/resolved/",
@@ -161,6 +165,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
         **retried(scene),
         **edited(error),
         **noted(error),
+        **tested(error),
     )
     assert signed_in.inspect(address, shots=shot_folder) == []
 

@@ -335,12 +335,20 @@ def test_a_test_that_kills_its_workers_is_given_up(sqlite_scene: Scene) -> None:
 
 def test_a_test_ends_when_its_time_is_over_and_tells_what_it_saw(scene: Scene, monkeypatch: Any) -> None:
     monkeypatch.setattr(testing, "TIME_S", -1.0)
-    test = queued(scene)
+    test = queued(scene, records=[{"id": 1, "amount": 1}])
     work_on_test(test.pk)
     test.refresh_from_db()
     assert (test.status, "took longer" in test.problem) == ("failed", True)
-    assert stages(test)["source"]["in"] == 7
+    assert stages(test)["source"]["in"] == 1
     assert scene.loaded() == []
+
+
+def test_an_export_that_takes_too_long_is_ended_too(sqlite_scene: Scene, monkeypatch: Any) -> None:
+    monkeypatch.setattr(testing, "TIME_S", -1.0)
+    test = queued(sqlite_scene)
+    work_on_test(test.pk)
+    test.refresh_from_db()
+    assert (test.status, "took longer" in test.problem) == ("failed", True)
 
 
 def test_tests_go_after_a_day(sqlite_scene: Scene) -> None:
@@ -425,6 +433,15 @@ def test_an_error_that_fails_in_another_way_is_told_apart(scene: Scene) -> None:
 def test_the_current_revision_still_fails_as_it_did(scene: Scene) -> None:
     flow, cause = failing(scene)
     assert {one["verdict"] for one in judged(flow, cause, "")} == {"failing"}
+
+
+def test_an_error_whose_record_went_through_since_is_not_tried_as_a_retry_would_not_send_it(scene: Scene) -> None:
+    flow, cause = failing(scene)
+    Error.objects.of(scene.account).filter(key="2").update(passed_outcome="success")
+    verdicts = judged(flow, cause, "")
+    assert [one["verdict"] for one in verdicts] == ["untested", "failing", "failing"]
+    assert "newer pass" in verdicts[0]["message"]
+    Error.objects.of(scene.account).filter(key="2").update(passed_outcome="")
 
 
 def test_errors_whose_step_the_draft_has_no_more_are_told_as_untested(scene: Scene) -> None:

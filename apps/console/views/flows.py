@@ -114,7 +114,7 @@ def flow_crumbs(flow: Flow, tab: str = "console", *more: Crumb) -> list[Crumb]:
     found = [Crumb("Integrations", address_of("console:integration-list") or reverse("console:home"))]
     found.append(Crumb(flow.integration.name, integration_url(flow)))
     found.append(Crumb(flow.name, reverse("console:flow", args=[flow.pk])))
-    found += [Crumb(TAB_NAMES[tab])] if tab in TAB_NAMES else []
+    found += [Crumb(TAB_NAMES[tab], reverse(f"console:flow-{tab}", args=[flow.pk]))] if tab in TAB_NAMES else []
     found += more
     return [*found[:-1], Crumb(found[-1].label)]
 

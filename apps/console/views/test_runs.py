@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.permissions import Act
@@ -85,9 +84,8 @@ def form_page(
     if not draft.is_fine:
         messages.error(request, "A text with mistakes cannot be tested. Correct them first.")
         return editor_page(request, head_of(request, flow.pk), draft, UNPROCESSABLE)
-    own = Crumb("Definition", reverse("console:flow-definition", args=[flow.pk]))
     causes = causes_to_test(flow)
-    context = flow_context(request, head_of(request, flow.pk), "definition", own, Crumb("Test run")) | {
+    context = flow_context(request, head_of(request, flow.pk), "definition", Crumb("Test run")) | {
         "draft": draft,
         "wanted": wanted,
         "problem": problem,
@@ -159,8 +157,7 @@ def test_page(request: HttpRequest, flow_id: int, test_id: int) -> HttpResponse:
     """How far the test is; then its report, with the records of step number `stage`."""
     flow = get_flow(request, flow_id, to=Act.EDIT_FLOWS)
     test = get_test(request, flow, test_id)
-    own = Crumb("Definition", reverse("console:flow-definition", args=[flow.pk]))
-    context = flow_context(request, head_of(request, flow_id), "definition", own, Crumb(str(test))) | {
+    context = flow_context(request, head_of(request, flow_id), "definition", Crumb(str(test))) | {
         "test": test,
         "view": TestView(test, flow, number_in(request, "stage")),
         "live_url": live_address(request, "shell", *(() if test.is_ended else (test_topic(test),))),
