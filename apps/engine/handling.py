@@ -102,14 +102,14 @@ def go_on(walk: Walk, node: Node, entry: FailedRecord, place: int) -> None:
     must_undo = walk.is_scoped and item.last_write >= place
     if node.handling is Handling.CONTINUE:
         book_handled(walk, entry)
-        walk.log("warning", node, f"Went on as its handling says: {entry.failure.message}", item)
+        walk.log("warning", node, f"Went on as its handling says: {in_full(walk, entry)}", item)
         detour = Detour(END if item.alone else node.next, item.record, item.trip)
     else:
         let_go(walk, item)
         item.alone = False
         detour = Detour(node.handler, with_error(walk, item.record, entry), caught(item, entry, must_undo, place))
         if node.logs_error:
-            walk.log("error", node, f"{entry.failure.message}\n{trace_of(walk, entry)}", item)
+            walk.log("error", node, in_full(walk, entry), item)
     if must_undo:
         walk.undone.append(Undone(item, place, detour, entry))
     else:
@@ -196,10 +196,15 @@ def with_error(walk: Walk, record: Record, entry: FailedRecord) -> Record:
     return {**record, "error": entry.told}
 
 
+def in_full(walk: Walk, entry: FailedRecord) -> str:
+    return f"{entry.failure.message}\n{trace_of(walk, entry)}"
+
+
 def trace_of(walk: Walk, entry: FailedRecord) -> str:
-    """Through which flows and steps the record came, and what the connector said itself."""
+    """Which record it was, through which flows and steps it came, and what the connector said itself."""
     failure = entry.failure
-    lines = [f"at {walk.plan.nodes[entry.node].shown_path}: {failure.source} {failure.code}".rstrip()]
+    record = f"record {entry.key} " if entry.key else ""
+    lines = [f"{record}at {walk.plan.nodes[entry.node].shown_path}: {failure.source} {failure.code}".rstrip()]
     return "\n".join([*lines, failure.trace] if failure.trace else lines)
 
 
