@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Account, Role
 from apps.console.selectors.step_facts import policy_words
@@ -21,7 +23,7 @@ from tests.console.screens import (
     text_of,
     with_steps,
 )
-from tests.factories import make_account, make_cause, make_flow, make_member, make_page, make_run, step_of
+from tests.factories import make_account, make_cause, make_flow, make_member, make_page, make_run, make_step, step_of
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -65,6 +67,12 @@ ASIDE_BUT = {"policy": "set_aside", "exceptions": {"rate_limit": "retry"}}
         ({"on_error": ASIDE_BUT}, "set aside, but rate limit: retry"),
         ({"on_error": RETRY_BUT}, "retry 3\N{MULTIPLICATION SIGN}, then fail run, 2 exceptions"),
         ({"continue_on_error": True}, "set aside, go on"),
+        ({"handling": "rollback"}, "set aside"),
+        ({"handling": "continue"}, "go on"),
+        (
+            {"handling": "custom_with_rollback", "on_error": RETRY_BUT},
+            "retry 3\N{MULTIPLICATION SIGN}, then fail run, handler, 2 exceptions",
+        ),
     ],
 )
 def test_a_policy_is_told_in_a_few_words(step: dict[str, Any], words: str) -> None:
@@ -81,6 +89,62 @@ def test_steps_of_a_branch_are_in_the_pipeline_with_their_way(page: Client, orde
     orders.revision.save()
     text = text_of(html_of(page, f"/flows/{orders.pk}/"))
     assert "Target Large: Import On error: ignore" in text
+
+
+HANDLED = """description: Brings the orders in.
+steps:
+  - {key: source, export: {}}
+  - key: target
+    import: {}
+    description: Refuses what is out of stock.
+    handling: custom_without_rollback
+    ends: end
+    handler: [{key: waiting, import: {}}]
+"""
+
+
+def test_a_handler_stands_below_its_step_with_what_is_undone_and_how_it_ends(page: Client, orders: Flow) -> None:
+    make_step(orders, key="waiting", name="Waiting list")
+    orders.revision.definition = HANDLED
+    orders.revision.save()
+    Flow.unscoped.filter(pk=orders.pk).update(scope="record")
+    html = html_of(page, f"/flows/{orders.pk}/")
+    assert "On error: handler" in text_of(html)
+    assert "If it fails, undo this step, then Waiting list Import" in text_of(html)
+    assert "Then this flow is done with the record" in text_of(html)
+    assert html.index('aria-label="Handler of Target"') < html.index("Waiting list")
+
+
+def test_what_is_written_about_a_flow_and_its_steps_is_there_to_read(page: Client, orders: Flow) -> None:
+    assert "What happens here" not in html_of(page, f"/flows/{orders.pk}/")
+    orders.revision.definition = HANDLED
+    orders.revision.save()
+    Flow.unscoped.filter(pk=orders.pk).update(description=f"Brings the orders in. {SCRIPT}")
+    html = html_of(page, f"/flows/{orders.pk}/")
+    assert "Target Refuses what is out of stock." in text_of(html)
+    assert "Brings the orders in." in html
+    assert SCRIPT not in html
+
+
+def test_a_call_shows_the_steps_of_the_flow_that_it_calls_in_one_more_query(page: Client, orders: Flow) -> None:
+    called = make_flow(integration=orders.integration, key="stock", name="Stock")
+    make_step(called, key="take", name="Take from stock")
+    make_step(called, key="note", name="Tell purchasing", path="take/on error")
+    before = queries_of(page, orders)
+    orders.revision.definition = "steps: [{key: source, export: {}}, {key: target, call: stock}]"
+    orders.revision.callees = {"stock": called.revision_id}
+    orders.revision.save()
+    text = text_of(html_of(page, f"/flows/{orders.pk}/"))
+    assert "Stock Source" not in text
+    assert "Take from stock" in text
+    assert "Tell purchasing" not in text
+    assert queries_of(page, orders) == before + 1
+
+
+def queries_of(page: Client, flow: Flow) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        html_of(page, f"/flows/{flow.pk}/")
+    return len(queries)
 
 
 def test_a_definition_that_cannot_be_read_leaves_the_page_usable(page: Client, orders: Flow) -> None:

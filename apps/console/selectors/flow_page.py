@@ -13,6 +13,8 @@ from apps.runs.statuses import RunKind, RunStatus
 
 NO_FACTS = StepFacts()
 CONNECTOR_WORDS = {"sql": "SQL", "http": "HTTP", "email": "e-mail", "sftp": "SFTP", "s3": "S3"}
+ON_ERROR = "/on error"
+"""How the path of a step in a handler ends."""
 OWN_RUNS = (RunKind.FLOW, RunKind.TEST)
 
 
@@ -40,6 +42,16 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One place of the pipeline: a step, the steps of its handler, and those of the flow that it calls."""
+
+    node: Node
+    handler: Sequence[Node] = ()
+    callee: Flow | None = None
+    inner: Sequence[Step] = ()
+
+
+@dataclass(frozen=True)
 class FlowHead:
     """What stands above every tab of a flow. `removed` are steps that are gone but whose errors and counts stay."""
 
@@ -48,6 +60,22 @@ class FlowHead:
     removed: Sequence[Node]
     active_run: Run | None
     last_status: str
+    called: Sequence[Step] = ()
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The pipeline: handlers below their steps, called flows inside theirs."""
+        return [self._stage(node) for node in self.nodes if not node.facts.handles]
+
+    def _stage(self, node: Node) -> Stage:
+        handler = [other for other in self.nodes if other.facts.handles == node.step.key]
+        inner = [step for step in self.called if step.flow.key == node.facts.callee]
+        return Stage(node, handler, inner[0].flow if inner else None, inner)
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the definition says in words what the flow or a step is for."""
+        return bool(self.flow.description or any(node.facts.description for node in self.nodes))
 
     @property
     def open_errors(self) -> int:
@@ -87,7 +115,7 @@ class FlowHead:
 
 
 def flow_head(flow: Flow) -> FlowHead:
-    """One query for the steps, one more if the flow's state says that a run is under way."""
+    """One query for the steps, one more if a run is under way (the flow's state says so), and one if it calls flows."""
     state: FlowState | None = getattr(flow, "state", None)
     is_active = state is not None and state.running + state.queued > 0
     active = active_run(flow) if is_active else None
@@ -95,7 +123,16 @@ def flow_head(flow: Flow) -> FlowHead:
     nodes = nodes_of(steps.order_by("position", "id"), active, facts_of(flow.revision))
     present = [node for node in nodes if node.step.removed_at is None]
     removed = [node for node in nodes if node.step.removed_at is not None]
-    return FlowHead(flow, present, removed, active, state.last_status if state else "")
+    return FlowHead(flow, present, removed, active, state.last_status if state else "", called_steps(flow))
+
+
+def called_steps(flow: Flow) -> list[Step]:
+    """The steps of the flows that this one calls: not their exports, which a call leaves out, nor their handlers."""
+    if flow.revision is None or not flow.revision.callees:
+        return []
+    steps = Step.objects.of(flow.account_id).present().filter(flow__key__in=flow.revision.callees)
+    usual = steps.exclude(kind=StepKind.EXPORT).exclude(path__endswith=ON_ERROR)
+    return list(usual.select_related("flow"))
 
 
 def active_run(flow: Flow) -> Run | None:

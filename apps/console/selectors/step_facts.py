@@ -1,4 +1,4 @@
-"""What a revision's definition says about each step and its row does not: the error policy, and the way of a branch."""
+"""What a revision's definition says about each step and its row does not: what happens on an error, where it stands."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +10,31 @@ from apps.flows.definition.mistakes import DefinitionError
 from apps.flows.models import Revision
 
 FINAL_WORDS = {"set_aside": "set aside", "fail": "fail run", "ignore": "ignore"}
+HANDLING_WORDS = {"custom_with_rollback": "handler", "custom_without_rollback": "handler", "continue": "go on"}
+UNDONE_WORDS = {
+    "custom_with_rollback": "If it fails, undo the record, then",
+    "custom_without_rollback": "If it fails, undo this step, then",
+}
+END_WORDS = {"end": "Then this flow is done with the record", "error_end": "Then the error goes to the calling flow"}
 TIMES = "\N{MULTIPLICATION SIGN}"
 MOST_REVISIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class StepFacts:
-    """`policy` in words ("set aside"); `way`: the way of a branch that the step stands in, "" for the main one."""
+    """`policy` in words ("set aside"); `way`: the way of a branch that the step stands in, "" for the main one.
+
+    `handles`: the key of the step whose handler the step is in; `undone` and `ends`: what comes before and after the
+    step's own handler, in words; `callee`: the key of the flow that it calls. Each is "" for none.
+    """
 
     policy: str = ""
     way: str = ""
+    description: str = ""
+    handles: str = ""
+    undone: str = ""
+    ends: str = ""
+    callee: str = ""
 
 
 def facts_of(revision: Revision | None) -> dict[str, StepFacts]:
@@ -38,19 +53,34 @@ def _facts(revision_id: int, definition: str) -> dict[str, StepFacts]:
     return dict(_walk(steps, ""))
 
 
-def _walk(steps: Any, way: str) -> Iterator[tuple[str, StepFacts]]:
+def _walk(steps: Any, way: str, handles: str = "") -> Iterator[tuple[str, StepFacts]]:
     for step in steps if isinstance(steps, list) else ():
         if isinstance(step, dict):
-            yield str(step.get("key", "")), StepFacts(policy_words(step), way)
-            yield from _walk_branch(step)
+            key = str(step.get("key", ""))
+            undone = UNDONE_WORDS.get(str(step.get("handling", "")), "")
+            ends = END_WORDS.get(str(step.get("ends", "")), "")
+            yield key, StepFacts(policy_words(step), way, text_of(step), handles, undone, ends, callee_of(step))
+            yield from _walk_branch(step, handles)
+            yield from _walk(step.get("handler"), way, handles or key)
 
 
-def _walk_branch(step: dict[str, Any]) -> Iterator[tuple[str, StepFacts]]:
+def _walk_branch(step: dict[str, Any], handles: str) -> Iterator[tuple[str, StepFacts]]:
     branch = step.get("branch")
     ways = branch.get("ways") if isinstance(branch, dict) else None
     for way in ways if isinstance(ways, list) else ():
         if isinstance(way, dict):
-            yield from _walk(way.get("steps"), str(way.get("name", "")))
+            yield from _walk(way.get("steps"), str(way.get("name", "")), handles)
+
+
+def text_of(part: dict[str, Any]) -> str:
+    """The description of a flow or step, on one line."""
+    return " ".join(str(part.get("description") or "").split())
+
+
+def callee_of(step: dict[str, Any]) -> str:
+    """The flow that a call names, by its key; it may stand alone or beside parameters."""
+    call = step.get("call", "")
+    return str(call.get("flow", "") if isinstance(call, dict) else call)
 
 
 def policy_words(step: dict[str, Any]) -> str:
@@ -65,6 +95,8 @@ def policy_words(step: dict[str, Any]) -> str:
         words = f"retry {rule.get('attempts', 3)}{TIMES}, then {final}"
     else:
         words = FINAL_WORDS.get(policy, policy)
+    if handling := HANDLING_WORDS.get(str(step.get("handling", ""))):
+        words = words.replace("set aside", handling) if "set aside" in words else f"{words}, {handling}"
     going_on = ", go on" if step.get("continue_on_error") else ""
     return words + going_on + exception_words(rule)
 
