@@ -44,9 +44,10 @@ def dispatcher() -> Child:
     return Child("dispatcher", [sys.executable, MANAGE, "dispatch"])
 
 
-def demo_applications(port: int) -> Child:
+def demo_applications(port: int, mail_port: int) -> Child:
     """The applications that the demo's flows talk to."""
-    return Child("demo applications", [sys.executable, MANAGE, "demo_applications", "--port", str(port)])
+    ports = ["--port", str(port), "--mail-port", str(mail_port)]
+    return Child("demo applications", [sys.executable, MANAGE, "demo_applications", *ports])
 
 
 def web(host: str, port: int) -> Child:

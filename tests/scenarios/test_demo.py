@@ -72,11 +72,24 @@ class Demo:
         if self.database_url:
             with psycopg.connect(self.database_url, options=f"-c search_path={SCHEMA}") as connection:
                 return connection.execute(sql).fetchall()
-        connection = sqlite3.connect(self.root / "databases" / str(self.account.pk) / SQLITE_FILE)
+        connection = sqlite3.connect(self._file)
         try:
             return connection.execute(sql).fetchall()
         finally:
             connection.close()
+
+    def execute(self, sql: str) -> None:
+        """Change something in the warehouse, as somebody else would."""
+        if self.database_url:
+            with psycopg.connect(self.database_url, options=f"-c search_path={SCHEMA}") as connection:
+                connection.execute(sql)
+            return
+        with sqlite3.connect(self._file) as connection:
+            connection.execute(sql)
+
+    @property
+    def _file(self) -> Path:
+        return self.root / "databases" / str(self.account.pk) / SQLITE_FILE
 
     @property
     def account(self) -> Account:

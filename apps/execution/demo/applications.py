@@ -1,13 +1,14 @@
-"""Two small applications that the demo's flows talk to over HTTP: a seismic service and an alarm centre.
+"""The applications that the demo's flows talk to: a seismic service and an alarm centre over HTTP, and a mail server.
 
-Both behave like real ones do, the same way every time: pages, a rate limit (429 with Retry-After), an outage of a
-second on every third page (503), alarms that are refused for what they say (422), and one in seventeen that is asked
-to come again. The alarm centre knows repeated requests by their Idempotency-Key.
+The first two behave like real ones do, the same way every time: pages, a rate limit (429 with Retry-After), an outage
+of a second on every third page (503), alarms that are refused for what they say (422), and one in seventeen that is
+asked to come again. The alarm centre knows repeated requests by their Idempotency-Key.
 """
 
 import json
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from apps.execution.demo.mail_server import start_mail_server
 from apps.execution.demo.sightings import start_sending
 
 DATA = Path(__file__).resolve().parent / "data" / "earthquakes.json"
@@ -111,7 +113,7 @@ def whole(request: web.Request, name: str, default: int) -> int:
 
 
 def application() -> web.Application:
-    """Both applications behind one address."""
+    """The two that speak HTTP, behind one address."""
     both = Applications(json.loads(DATA.read_text())["features"])
     app = web.Application()
     app.router.add_get("/seismic/earthquakes", both.earthquakes)
@@ -119,7 +121,19 @@ def application() -> web.Application:
     return app
 
 
-def serve(port: int) -> None:
+def serve(port: int, mail_port: int, outbox: Path) -> None:
     """Listens on loopback until SIGTERM or SIGINT; the observers of the flow Sightings send from here too."""
     start_sending()
-    web.run_app(application(), host="127.0.0.1", port=port, print=None, access_log=None)
+    web.run_app(with_mail(application(), mail_port, outbox), host="127.0.0.1", port=port, print=None, access_log=None)
+
+
+def with_mail(app: web.Application, port: int, outbox: Path) -> web.Application:
+    """The mail server lives as long as the application."""
+
+    async def running(app: web.Application) -> AsyncIterator[None]:
+        server = await start_mail_server(port, outbox)
+        yield
+        server.close()
+
+    app.cleanup_ctx.append(running)
+    return app

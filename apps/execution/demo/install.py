@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from apps.accounts.models import Account, Member, Profile
@@ -23,12 +24,20 @@ from apps.runs.services import active_runs, start_run
 
 HERE = Path(__file__).resolve().parent
 USERNAME = PASSWORD = "demo"  # noqa: S105 (public on purpose: for loopback, with DEBUG=0 a random one)
-FILES = ("airports.csv", "birdstrikes.csv", "earthquakes.json")
+FILES = {
+    "airports.csv": "in",
+    "birdstrikes.csv": "in",
+    "earthquakes.json": "in",
+    "orders.csv": "in/orders",
+}
+"""The folder that each file is put into."""
 FLOWS = ("airports", "airports-file", "wildlife-strikes", "earthquakes")
 """In this order: a flow that runs after another one is applied after it."""
 FIRST_FLOWS = ("airports", "earthquakes")
 OVER_HTTP = ("earthquake-alarms",)
 """Flows that talk to the demo's own applications; only where those are served."""
+OF_THE_SHOP = ("reserve-stock", "orders")
+OUTBOX = "outbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +48,10 @@ class SignIn:
     password: str
 
 
-def install_demo(*, applications_port: int | None = None) -> SignIn:
+def install_demo(*, applications_port: int | None = None, mail_port: int | None = None) -> SignIn:
     """Install the demo, or what is missing of it; what a user has changed since stays.
 
-    With the port of the demo's own applications also the flows that talk to them.
+    With the ports of the demo's own applications and mail server also the flows that talk to them.
     Raises ImproperlyConfigured when DEMO_DATABASE_URL names a database that cannot be used.
     """
     with transaction.atomic():
@@ -57,6 +66,11 @@ def install_demo(*, applications_port: int | None = None) -> SignIn:
             apply_flows(account, OVER_HTTP)
             start_first_runs(account, user, OVER_HTTP)
             install_sightings(account)
+        if mail_port is not None:
+            connect_mail_server(account, mail_port)
+            apply_flows(account, OF_THE_SHOP)
+            if not Run.objects.of(account).filter(flow__key=OF_THE_SHOP[-1]).exists():  # it reads its orders once
+                start_first_runs(account, user, OF_THE_SHOP[-1:])
     return sign_in
 
 
@@ -79,11 +93,11 @@ def ensure_account(user: User) -> Account:
 
 def copy_files(account: Account) -> None:
     """Put the data where the flows read it. A file that is there stays: somebody may have mended a row in it."""
-    folder = Path(settings.FILES_ROOT) / str(account.pk) / "in"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        if not (folder / name).exists():
-            shutil.copyfile(HERE / "data" / name, folder / name)
+    for name, folder in FILES.items():
+        into = Path(settings.FILES_ROOT) / str(account.pk) / folder
+        into.mkdir(parents=True, exist_ok=True)
+        if not (into / name).exists():
+            shutil.copyfile(HERE / "data" / name, into / name)
 
 
 def connect(account: Account, warehouse: Warehouse) -> None:
@@ -106,6 +120,26 @@ def connect_applications(account: Account, port: int) -> None:
     for name, address in (("Seismic service", f"{here}/seismic"), ("Alarm centre", here)):
         config = {"base_url": address}
         set_connection(account=account, environment=Environment.SANDBOX, name=name, kind="http", config=config)
+
+
+def connect_mail_server(account: Account, port: int) -> None:
+    """The shop's mail server, which is the demo's own."""
+    config = {
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "none",
+        "sender": "Demo shop <shop@example.org>",
+        "allowed_domains": ["example.org", "*.example.org"],
+    }
+    set_connection(account=account, name="Shop mail", kind="email", config=config)
+
+
+def demo_outbox() -> Path:
+    """Where the mail server keeps what it takes. Raises CommandError where no demo is installed."""
+    account = Account.objects.filter(name=ACCOUNT, closed_at__isnull=True).first()
+    if account is None:
+        raise CommandError("There is no demo here yet: `up --demo` installs it.")
+    return Path(settings.FILES_ROOT) / str(account.pk) / OUTBOX
 
 
 def install_sightings(account: Account) -> None:

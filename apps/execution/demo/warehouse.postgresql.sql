@@ -50,3 +50,69 @@ CREATE TABLE IF NOT EXISTS sighting (
     size text NOT NULL CONSTRAINT size_of_animal_is_known CHECK (size IN ('Small', 'Medium', 'Large')),
     animals integer NOT NULL CONSTRAINT animals_were_there CHECK (animals BETWEEN 1 AND 1000)
 );
+
+-- The shop: what it sells, to whom, and what becomes of an order.
+
+CREATE TABLE IF NOT EXISTS article (
+    number text PRIMARY KEY,
+    name text NOT NULL,
+    price_cents bigint NOT NULL CHECK (price_cents >= 0),
+    stock integer NOT NULL CONSTRAINT stock_is_not_below_zero CHECK (stock >= 0)
+);
+
+CREATE TABLE IF NOT EXISTS customer (
+    number text PRIMARY KEY,
+    name text NOT NULL,
+    limit_cents bigint NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS loyalty_card (
+    number text PRIMARY KEY,
+    customer text NOT NULL REFERENCES customer (number)
+);
+
+CREATE TABLE IF NOT EXISTS customer_order (
+    number text PRIMARY KEY,
+    ordered_on date NOT NULL,
+    customer text NOT NULL REFERENCES customer (number),
+    article text NOT NULL REFERENCES article (number),
+    quantity integer NOT NULL CONSTRAINT quantity_is_above_zero CHECK (quantity > 0)
+);
+
+CREATE TABLE IF NOT EXISTS reservation (
+    order_number text PRIMARY KEY,
+    article text NOT NULL REFERENCES article (number),
+    quantity integer NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS shortage (
+    order_number text PRIMARY KEY,
+    article text NOT NULL REFERENCES article (number),
+    quantity integer NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS waiting_order (
+    order_number text PRIMARY KEY REFERENCES customer_order (number),
+    article text NOT NULL,
+    why text NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS invoice (
+    order_number text PRIMARY KEY REFERENCES customer_order (number),
+    amount_cents bigint NOT NULL CONSTRAINT amount_is_above_zero CHECK (amount_cents > 0),
+    limit_cents bigint NOT NULL,
+    CONSTRAINT amount_is_within_the_credit_limit CHECK (amount_cents <= limit_cents)
+);
+
+CREATE TABLE IF NOT EXISTS rejected_order (
+    order_number text PRIMARY KEY,
+    customer text NOT NULL,
+    amount_cents bigint NOT NULL,
+    why text NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS loyalty_points (
+    order_number text PRIMARY KEY REFERENCES customer_order (number),
+    card text NOT NULL REFERENCES loyalty_card (number),
+    points integer NOT NULL
+);

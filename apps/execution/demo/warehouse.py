@@ -38,6 +38,7 @@ def prepare_sqlite(root: Path) -> Warehouse:
     connection = sqlite3.connect(root / SQLITE_FILE, timeout=20)
     try:
         connection.executescript((HERE / "warehouse.sqlite.sql").read_text())
+        connection.executescript((HERE / "shop.sql").read_text())
     finally:
         connection.close()
     return Warehouse({"database": "sqlite", "file": SQLITE_FILE})
@@ -51,6 +52,7 @@ def prepare_postgresql(url: str) -> Warehouse:
             connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
             connection.execute(SQL("SET search_path TO {}").format(schema))
             connection.execute((HERE / "warehouse.postgresql.sql").read_bytes())
+            connection.execute((HERE / "shop.sql").read_bytes())
     except psycopg.Error as error:
         raise ImproperlyConfigured(f"The demo's database cannot be used, see DEMO_DATABASE_URL: {error}") from error
     return postgresql_warehouse(url)

@@ -50,3 +50,69 @@ CREATE TABLE IF NOT EXISTS sighting (
     size TEXT NOT NULL CONSTRAINT size_of_animal_is_known CHECK (size IN ('Small', 'Medium', 'Large')),
     animals INTEGER NOT NULL CONSTRAINT animals_were_there CHECK (animals BETWEEN 1 AND 1000)
 ) STRICT;
+
+-- The shop: what it sells, to whom, and what becomes of an order.
+
+CREATE TABLE IF NOT EXISTS article (
+    number TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    price_cents INTEGER NOT NULL CHECK (price_cents >= 0),
+    stock INTEGER NOT NULL CONSTRAINT stock_is_not_below_zero CHECK (stock >= 0)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS customer (
+    number TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    limit_cents INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS loyalty_card (
+    number TEXT NOT NULL PRIMARY KEY,
+    customer TEXT NOT NULL REFERENCES customer (number)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS customer_order (
+    number TEXT NOT NULL PRIMARY KEY,
+    ordered_on TEXT NOT NULL CONSTRAINT ordered_on_is_a_day CHECK (ordered_on IS date(ordered_on)),
+    customer TEXT NOT NULL REFERENCES customer (number),
+    article TEXT NOT NULL REFERENCES article (number),
+    quantity INTEGER NOT NULL CONSTRAINT quantity_is_above_zero CHECK (quantity > 0)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS reservation (
+    order_number TEXT NOT NULL PRIMARY KEY,
+    article TEXT NOT NULL REFERENCES article (number),
+    quantity INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS shortage (
+    order_number TEXT NOT NULL PRIMARY KEY,
+    article TEXT NOT NULL REFERENCES article (number),
+    quantity INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS waiting_order (
+    order_number TEXT NOT NULL PRIMARY KEY REFERENCES customer_order (number),
+    article TEXT NOT NULL,
+    why TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS invoice (
+    order_number TEXT NOT NULL PRIMARY KEY REFERENCES customer_order (number),
+    amount_cents INTEGER NOT NULL CONSTRAINT amount_is_above_zero CHECK (amount_cents > 0),
+    limit_cents INTEGER NOT NULL,
+    CONSTRAINT amount_is_within_the_credit_limit CHECK (amount_cents <= limit_cents)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS rejected_order (
+    order_number TEXT NOT NULL PRIMARY KEY,
+    customer TEXT NOT NULL,
+    amount_cents INTEGER NOT NULL,
+    why TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS loyalty_points (
+    order_number TEXT NOT NULL PRIMARY KEY REFERENCES customer_order (number),
+    card TEXT NOT NULL REFERENCES loyalty_card (number),
+    points INTEGER NOT NULL
+) STRICT;

@@ -6,14 +6,16 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.execution.demo.applications import serve
+from apps.execution.demo.install import demo_outbox
 
 
 class Command(BaseCommand):
-    help = "Serves the demo's seismic service and alarm centre; `up --demo` starts it by itself."
+    help = "Serves the demo's seismic service, alarm centre and mail server; `up --demo` starts it by itself."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--port", type=int, required=True, help="the port on loopback")
+        parser.add_argument("--mail-port", type=int, required=True, help="the mail server's port on loopback")
 
-    def handle(self, *args: Any, port: int, **options: Any) -> None:
-        serve(port)
+    def handle(self, *args: Any, port: int, mail_port: int, **options: Any) -> None:
+        serve(port, mail_port, demo_outbox())

@@ -32,10 +32,10 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         children = [web(host, port), worker(), dispatcher()]
         if demo:
-            applications_port = free_port()
+            applications_port, mail_port = free_ports()
             allow_loopback()
-            sign_in = install_demo(applications_port=applications_port)
-            children.append(demo_applications(applications_port))
+            sign_in = install_demo(applications_port=applications_port, mail_port=mail_port)
+            children.append(demo_applications(applications_port, mail_port))
         self.stdout.write(self.style.SUCCESS(f"Flowmend is on http://{host}:{port}/"))
         if demo:
             self.stdout.write(f"Sign in as {sign_in.username} with password {sign_in.password}")
@@ -54,10 +54,12 @@ def allow_loopback() -> None:
     os.environ["EGRESS_ALLOW_NETS"] = ",".join(settings.EGRESS_ALLOW_NETS)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports() -> tuple[int, int]:
+    """Two that differ: both are held until both are known."""
+    with socket.socket() as one, socket.socket() as two:
+        for probe in (one, two):
+            probe.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(two.getsockname()[1])
 
 
 def refuse_open_doors(host: str) -> None:
