@@ -1,8 +1,10 @@
 """Delivers a page: takes it into the flow, walks it through the steps, holds the target's transaction around it.
 
 Scope `none`: every statement stands by itself. Scope `record`: one target transaction a page; when a later step fails
-records whose earlier writes stand in it, the page goes back to its beginning and is walked again without them, until
-nothing new fails. Answers of lookups are kept and never asked for twice.
+records whose earlier writes stand in it, the page goes back to its beginning and is walked again, and these take the
+detour that their handlings say (`apps.engine.handling`), until nothing new fails. Answers of lookups, and of sends that
+cannot be undone, are kept and never asked for twice. Scope `page`: the same, but a failure that leaves the flow takes
+the whole page back, and its unit fails.
 """
 
 from collections.abc import Callable
@@ -172,7 +174,8 @@ class Delivery:
 
     def _refused(self, mark: Mark, error: ConnectorError) -> FailedRecord:
         """What was refused only at COMMIT is booked where the record began."""
-        item, start, record, *_ = mark
+        item, at, given, *_, trip = mark
+        start, record = trip.outset or (at, given)
         return FailedRecord(item, self._first_import().index, error.failure(), start, record)
 
     def _nothing_stays(self, entrance: Walk, marks: list[Mark], carried: "Carried") -> PageResult:
@@ -369,11 +372,19 @@ def refuse_deadly(walk: Walk, page: Page, started: list[Item], *, is_unknown: bo
     """The record on which workers died becomes an error at the step before which it stands; in doubt if unknown."""
     text = "The worker died again and again while it had this record. It is set aside and not tried any more."
     for item in started:
-        node = walk.plan.nodes[item.at]
         failure = Failure(ErrorSource.INTERNAL, "worker_died", text, unknown=is_unknown)
-        walk.set_aside(node, FailedRecord(item, node.index, failure, node.index, item.record), onward=False)
+        end_where_it_stands(walk.plan, walk.result, item, failure)
+    fold(walk.plan, walk.result)
     settle(walk.result, page.items, [], shares_fates=False)
     return walk.result
+
+
+def end_where_it_stands(plan: Plan, result: PageResult, item: Item, failure: Failure, **facts: Any) -> None:
+    """A record goes no further, wherever it waits: inside a sub-flow its retry repeats the call."""
+    node = plan.nodes[min(item.at, len(plan.nodes) - 1)]
+    start, record = item.trip.outset or (node.index, item.record)
+    item.failed = True
+    result.tally(node.index).failed.append(FailedRecord(item, node.index, failure, start, record, **facts))
 
 
 def commit_all(sessions: list[Session]) -> ConnectorError | None:

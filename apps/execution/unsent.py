@@ -3,11 +3,12 @@
 The rest of the page would hold back the checkpoint, and the next run would export the whole page again.
 """
 
-from apps.engine.delivery import settle
+from apps.engine.calls import fold
+from apps.engine.delivery import end_where_it_stands, settle
 from apps.engine.plan import Plan
 from apps.engine.ports import ErrorSource, Failure
 from apps.engine.records import Page, unpack
-from apps.engine.result import FailedRecord, PageResult
+from apps.engine.result import PageResult
 from apps.runs.models import Page as PageRow
 from apps.runs.models import Run
 from apps.runs.statuses import PageState
@@ -30,9 +31,7 @@ def unsent(row: PageRow, plan: Plan) -> tuple[Page, PageResult]:
     items, malformed = unpack(bytes(row.payload))
     result = PageResult()
     for item in items:
-        node = min(item.at, len(plan.nodes) - 1)
-        item.failed = True
-        entry = FailedRecord(item, node, ENDED_BEFORE, node, item.record, is_alone=item.alone)
-        result.tally(node).failed.append(entry)
+        end_where_it_stands(plan, result, item, ENDED_BEFORE, is_alone=item.alone)
+    fold(plan, result)
     settle(result, items, [], shares_fates=plan.makes_copies)
     return Page(row.seq, row.part, row.now_at, items, malformed), result

@@ -7,7 +7,7 @@ import pytest
 from apps.engine.expressions import compile_mapping
 from apps.engine.plan import END, Handling, Joint, ScopeKind, StepKind
 from apps.engine.ports import Batch, Failure, Outage, Written
-from apps.engine.records import Page, pack, unpack
+from apps.engine.records import Frame, Page, Trip, pack, unpack
 from tests.engine.test_delivery import opened_with, records
 from tests.fakes.world import NOW, FakeDatabase, FakeTable, chain, counts, deliver, node, page_of, table_step, visits
 
@@ -162,3 +162,20 @@ def test_a_held_send_whose_handling_is_continue_is_answered():
 
     assert counts(result) == (3, 0, 0, 0)
     assert [entry.is_handled for entry in result.failures()] == [True]
+
+
+def test_a_record_that_killed_its_worker_inside_a_sub_flow_is_an_error_of_the_call():
+    call = node(1, "call", StepKind.CALL, body=2, next=4)
+    inner = table_step(2, "call/load", own=1, exit=3, handling=Handling.CONTINUE)
+    back = node(3, "call/return", Joint.RETURN, next=END, own=1)
+    plan = chain(call, inner, back, table_step(4, "after"), scope=ScopeKind.NONE)
+    page = page_of(records(1))
+    (item,) = page.items
+    item.at, item.trip = 2, Trip((Frame(1, {"id": 0}),), None, (1, {"id": 0}))
+    page.is_deadly = True
+
+    result = deliver(plan, opened_with(FakeDatabase(), "call/load", "after"), page)
+
+    (failed,) = result.failures()
+    assert (failed.node, failed.inner, failed.start, failed.record) == (1, 2, 1, {"id": 0})
+    assert (failed.is_handled, counts(result)) == (False, (0, 0, 1, 0))
