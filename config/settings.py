@@ -171,6 +171,7 @@ else:
     Q_CLUSTER["orm"] = "default"
 
 # --- People -------------------------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["apps.accounts.backends.MemberBackend"]
 LOGIN_URL = "console:sign-in"
 LOGIN_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "apps.console.views.failures.out_of_date"

@@ -1,5 +1,7 @@
 """Which accounts a user belongs to, and as whom."""
 
+from typing import Any
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
@@ -15,6 +17,17 @@ def accounts_of(user: User) -> "QuerySet[Account]":
         return Account.objects.none()
     belongs = Q(members__user=user, members__disabled_at__isnull=True)
     return Account.objects.filter(belongs, closed_at__isnull=True).order_by("name", "pk")
+
+
+def active_members(user: Any) -> list[Member]:
+    """What a user is in accounts that are not closed, by the account's name, each with account, user and profile.
+
+    One query, or none for a user whom `MemberBackend` has read.
+    """
+    if hasattr(user, "active_members"):
+        return list(user.active_members)
+    active = user.memberships.filter(disabled_at__isnull=True, account__closed_at__isnull=True)
+    return list(active.select_related("account", "user__profile").order_by("account__name", "pk"))
 
 
 def membership(user: User, account: Account | int) -> Member | None:

@@ -15,6 +15,7 @@ from django.shortcuts import render
 
 from apps.accounts.models import Account, Member
 from apps.accounts.permissions import ACTS, Act, may_as
+from apps.accounts.selectors import active_members
 from apps.core.ids import LARGEST_KEY
 from apps.errors.models import Cause, Error
 from apps.flows.models import Flow, Integration, Step
@@ -71,8 +72,7 @@ def _member_on_screen(request: HttpRequest) -> Member | None:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return None
-    active = user.memberships.filter(disabled_at__isnull=True, account__closed_at__isnull=True)
-    members = list(active.select_related("account", "user__profile").order_by("account__name", "pk"))
+    members = active_members(user)
     chosen = request.session.get("account") if hasattr(request, "session") else None
     return next((member for member in members if member.account_id == chosen), members[0] if members else None)
 

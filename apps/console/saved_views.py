@@ -1,14 +1,11 @@
 """Saved views of the lists of errors: what of an address is kept, and the address that a view leads to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.urls import NoReverseMatch, reverse
 
-from apps.accounts.models import Member
-from apps.console.access import member_of
 from apps.errors.models import SavedView
 
 KEPT = (
@@ -47,20 +44,14 @@ class ViewMenu:
         return next((link.view.name for link in self.links if link.is_current), "")
 
 
-def view_menu(request: HttpRequest, **place: str | int) -> ViewMenu:
-    """`place` is what the address says by its path: the state, the flow and the step of the list. One query."""
+def view_menu(request: HttpRequest, views: Iterable[SavedView], **place: str | int) -> ViewMenu:
+    """`place` is what the address says by its path: the state, the flow and the step of the list."""
     given = request.GET.copy()
     for name, value in place.items():
         given[name] = str(value)
     query = kept_query(given)
-    links = [ViewLink(view, view_address(view.query), view.query == query) for view in views_of(member_of(request))]
+    links = [ViewLink(view, view_address(view.query), view.query == query) for view in views]
     return ViewMenu(links, query)
-
-
-def views_of(member: Member) -> "QuerySet[SavedView]":
-    """His own views and those that others share, by name."""
-    rows = SavedView.objects.of(member.account_id).filter(Q(member=member) | Q(is_shared=True))
-    return rows.select_related("member__user").order_by("name", "pk")
 
 
 def kept_query(given: QueryDict) -> str:

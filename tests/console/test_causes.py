@@ -155,13 +155,13 @@ def test_an_empty_list_says_why(page: Client, step: Step) -> None:
         assert words in html_of(page, f"{CAUSES}&tab={tab}")
 
 
-def test_the_list_takes_fifteen_queries_whatever_there_is(
+def test_the_list_takes_ten_queries_whatever_there_is(
     page: Client, step: Step, django_assert_max_num_queries: Any
 ) -> None:
     heads = [failing(step, 2) for _ in range(6)]
     Cause.unscoped.filter(pk=heads[0].pk).update(merged_into=heads[1])
     html_of(page, CAUSES)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(10):
         html_of(page, CAUSES)
 
 

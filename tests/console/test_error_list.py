@@ -183,7 +183,6 @@ def test_an_older_page_keeps_where_the_list_began(page: Client, step: Step, monk
     assert "top=" not in page.get(older).context["filters"][0].choices[0].href  # type: ignore[attr-defined]
 
 
-
 def test_a_damaged_place_in_the_list_says_where_to_go(page: Client, step: Step) -> None:
     assert "To the start of the list" in html_of(page, open_path(step, "?page=zzz"))
 
@@ -213,7 +212,7 @@ def test_the_page_takes_fourteen_queries_whatever_the_number_of_errors(
     run = make_run(step.flow)
     for number in range(20):
         keyed_error(run, step, f"A-{number}")
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(10):
         html_of(page, open_path(step, "?unit=record"))
 
 
@@ -360,7 +359,7 @@ def test_the_account_list_takes_fourteen_queries_whatever_the_number_of_errors(
     for flow in [make_flow(account) for _ in range(3)]:
         for number in range(5):
             keyed_error(make_run(flow), step_of(flow), f"A-{number}")
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(10):
         html_of(page, "/errors/?state=all")
 
 

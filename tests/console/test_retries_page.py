@@ -113,7 +113,7 @@ def test_the_list_is_kept_live(page: Client, world: World) -> None:
     assert "A newer retry has begun" in page.get(live + version).content.decode()
 
 
-def test_pages_of_retries_take_fifteen_queries_whatever_their_number(
+def test_pages_of_retries_take_ten_queries_whatever_their_number(
     page: Client, world: World, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(5):
@@ -122,7 +122,7 @@ def test_pages_of_retries_take_fifteen_queries_whatever_their_number(
         retry(world)
     step = step_of(world.flow)
     for path in (step_url(step), f"/flows/{world.flow.pk}/errors/retries/"):
-        with django_assert_max_num_queries(15):
+        with django_assert_max_num_queries(10):
             html_of(page, path)
 
 
@@ -174,12 +174,12 @@ def test_the_results_of_a_retry_are_kept_live(page: Client, world: World) -> Non
     assert "3 went through" in page.get(f"/live/?t=run:{run.pk}&v=").content.decode()
 
 
-def test_the_page_of_a_retry_takes_fourteen_queries_whatever_its_size(
+def test_the_page_of_a_retry_takes_twelve_queries_whatever_its_size(
     page: Client, world: World, django_assert_max_num_queries: Any
 ) -> None:
     retry(world)
     (run,) = work_retries(world)
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(12):
         html_of(page, f"/runs/{run.pk}/")
 
 

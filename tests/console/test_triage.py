@@ -197,7 +197,7 @@ def test_a_list_takes_fifteen_queries_whatever_the_number_of_its_errors_tags_and
         put_on(Tag.unscoped.create(account=member.account, name=f"t{number}"), error)
     given = query.format(tag=urgent.pk)
     for address in (step_url(step) + given, "/errors/?view=list&" + given[1:], f"{CAUSES}&{given[1:]}"):
-        with django_assert_max_num_queries(15):
+        with django_assert_max_num_queries(10):
             html_of(page, address)
 
 

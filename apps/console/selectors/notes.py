@@ -6,30 +6,35 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django.contrib.auth.models import User
-from django.db.models import BigIntegerField, CharField, Count, F, Q, Value
+from django.db.models import BigIntegerField, Case, CharField, Count, F, Q, Value, When
 from django.db.models.functions import Cast
 
 from apps.accounts.models import Member
 from apps.console.access import Reach
-from apps.errors.models import Comment, Error, ErrorTag, Tag
+from apps.errors.models import Comment, Error, ErrorTag, SavedView, Tag
 from apps.errors.querysets import OPEN
+from apps.errors.services.views import views_of
 from apps.errors.states import ErrorState
+from apps.flows.models import Integration
 
 MOST_COMMENTS = 200
 
 
 @dataclass(frozen=True)
 class Notable:
-    """What may be noted on the errors of an account: its tags, and who is there to be assigned; and the tags of the
-    rows of a list. One query for all three.
+    """What may be noted on the errors of an account: its tags, and who is there to be assigned.
+
+    For a list also the tags of its rows, the viewer's saved views and the integrations within reach. One query for all.
     """
 
     account: int
     rows: Sequence[Error] = ()
+    viewer: Member | None = None
+    reach: Reach | None = None
 
     @cached_property
     def _facts(self) -> list[tuple[int, int, int, str, str, str]]:
-        """(kind, id, id of a tag, name, first name, last name)."""
+        """(kind, id, id of a tag or of who saved, and up to three texts)."""
         none, blank = Value(0, BigIntegerField()), Value("", CharField())
         members = Member.objects.of(self.account).filter(disabled_at__isnull=True).order_by()
         names = (Cast(F(f"user__{name}"), CharField()) for name in ("username", "first_name", "last_name"))
@@ -40,7 +45,33 @@ class Notable:
         if noted:
             on_rows = ErrorTag.objects.of(self.account).filter(error_id__in=noted).order_by()
             found = found.union(on_rows.values_list(Value(2), "error_id", "tag_id", blank, blank, blank), all=True)
+        if self.viewer is not None:
+            views = views_of(self.viewer).select_related(None).order_by()
+            is_shared = Case(When(is_shared=True, then=Value("yes")), default=Value(""), output_field=CharField())
+            texts = (Cast("name", CharField()), Cast("query", CharField()), is_shared)
+            found = found.union(views.values_list(Value(3), "pk", "member_id", *texts), all=True)
+        if self.reach is not None:
+            integrations = Integration.objects.of(self.account).filter(**self.reach.where("")).order_by()
+            named = (Cast("slug", CharField()), Cast("name", CharField()), blank)
+            found = found.union(integrations.values_list(Value(4), "pk", none, *named), all=True)
         return list(found)
+
+    @cached_property
+    def views(self) -> Sequence[SavedView]:
+        """The viewer's own views and those that others share, by name; who saved one, if he is active."""
+        by_key = {member.pk: member for member in self.members}
+        found = [
+            SavedView(pk=key, member=by_key.get(saver), name=name, query=query, is_shared=bool(shared))
+            for kind, key, saver, name, query, shared in self._facts
+            if kind == 3
+        ]
+        return sorted(found, key=lambda view: (view.name, view.pk))
+
+    @cached_property
+    def integrations(self) -> Sequence[tuple[str, str]]:
+        """(slug, name), by name."""
+        found = [(slug, name) for kind, _, _, slug, name, _ in self._facts if kind == 4]
+        return sorted(found, key=lambda pair: (pair[1], pair[0]))
 
     @cached_property
     def tags(self) -> Sequence[Tag]:

@@ -31,7 +31,6 @@ from apps.console.views.note_filters import note_filters
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 from apps.errors.models import Cause
-from apps.flows.models import Integration
 
 LONGEST_QUESTION = 200
 SNOOZES = (("1h", "for 1 hour"), ("4h", "for 4 hours"), ("1d", "for a day"), ("7d", "for 7 days"))
@@ -56,6 +55,7 @@ def cause_list(request: HttpRequest) -> HttpResponse:
     except BadCursorError as problem:
         damaged = str(problem)
     counts = tab_counts(reach, now)
+    notable = Notable(reach.account_id, viewer=member_of(request), reach=reach)
     context = {
         "nav": "errors",
         "crumbs": [Crumb("Errors", reverse("console:error-list")), Crumb("Root causes")],
@@ -64,8 +64,8 @@ def cause_list(request: HttpRequest) -> HttpResponse:
         "wanted": wanted,
         "counts": counts,
         "tabs": [(tab, word, counts[tab], tab_url(request, tab)) for tab, word in TABS.items()],
-        "filters": filters_of(request),
-        "views": view_menu(request, view="causes"),
+        "filters": filters_of(request, notable),
+        "views": view_menu(request, notable.views, view="causes"),
         "hidden_fields": hidden_fields(request, "q"),
         "path": f"{request.path}?view=causes",
         "list_url": f"{request.path}?view=list",
@@ -107,15 +107,11 @@ def tab_url(request: HttpRequest, tab: str) -> str:
     return address_with(request, view="causes", tab="" if tab == "open" else tab)
 
 
-def filters_of(request: HttpRequest) -> list[Filter]:
-    reach = reach_of(request)
-    slugs = (
-        Integration.objects.of(reach.account_id).filter(**reach.where("")).order_by("name").values_list("slug", "name")
-    )
+def filters_of(request: HttpRequest, notable: Notable) -> list[Filter]:
     return [
-        choice_filter(request, "integration", "Integration", [("", "all"), *slugs]),
+        choice_filter(request, "integration", "Integration", [("", "all"), *notable.integrations]),
         choice_filter(request, "class", "Class", [("", "any"), *CLASSES]),
-        *note_filters(request, Notable(reach.account_id)),
+        *note_filters(request, notable),
     ]
 
 

@@ -53,12 +53,12 @@ def list_context(
     except BadCursorError as problem:
         damaged = str(problem)
     query = list_query(request, state, wanted, **(place or {}))
-    notable = Notable(wanted.account, page.rows if page else ())
+    notable = Notable(wanted.account, page.rows if page else (), viewer=member_of(request))
     return {
         "notable": notable,
         "me": member_of(request),
         "may_edit": may_do_somewhere(request, Act.EDIT_RETRY_DATA),
-        "views": view_menu(request, state=state, **(place or {})),
+        "views": view_menu(request, notable.views, state=state, **(place or {})),
         "selection": Selection(query=query, upto=top),
         "all_number": number_text(page),
         "has_edit_links": error is None and state in ("open", "all"),

@@ -57,12 +57,13 @@ def retries_context(request: HttpRequest, flow: Flow, step: Step | None) -> dict
         page = retry_page(flow, step, wanted, cursor=cursor_of(request))
     except BadCursorError as problem:
         damaged = str(problem)
+    notable = Notable(flow.account_id, viewer=member_of(request))
     is_at_work = any(not row.run.is_ended for row in page.rows)
     return {
         "state": "retries",
-        "filters": note_filters(request, Notable(flow.account_id)),
+        "filters": note_filters(request, notable),
         "is_narrowed": wanted.is_on,
-        "views": view_menu(request, state="retries", **place),
+        "views": view_menu(request, notable.views, state="retries", **place),
         "rows": page.rows,
         "damaged": damaged,
         "may_cancel": may_do(request, Act.CANCEL_RUN, flow.integration_id),

@@ -10,11 +10,19 @@ from django.views.decorators.http import require_POST
 from apps.console.access import member_of, member_page
 from apps.console.context import Crumb
 from apps.console.live import live_address
-from apps.console.saved_views import kept_query, view_address, views_of
+from apps.console.saved_views import kept_query, view_address
 from apps.console.views.acts import back
 from apps.core.ids import LARGEST_KEY
 from apps.errors.models import SavedView
-from apps.errors.services.views import LONGEST_QUERY, ViewRefused, delete_view, may_change, rename_view, save_view
+from apps.errors.services.views import (
+    LONGEST_QUERY,
+    ViewRefused,
+    delete_view,
+    may_change,
+    rename_view,
+    save_view,
+    views_of,
+)
 
 
 @member_page

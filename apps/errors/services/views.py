@@ -1,6 +1,7 @@
 """Saved views: the filters of a list of errors under a name, for oneself or for the account."""
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Member
 from apps.accounts.permissions import Act, may
@@ -12,6 +13,13 @@ LONGEST_NAME, LONGEST_QUERY, MOST_VIEWS = 64, 4_000, 100
 
 class ViewRefused(Exception):  # noqa: N818 (an answer, not a fault)
     """A view that cannot be saved; the message tells why."""
+
+
+def views_of(member: Member) -> QuerySet[SavedView]:
+    """His own views and those that others share, by name."""
+    rows = SavedView.objects.of(member.account_id).filter(Q(member=member) | Q(is_shared=True))
+    found: QuerySet[SavedView] = rows.select_related("member__user").order_by("name", "pk")
+    return found
 
 
 @transaction.atomic
