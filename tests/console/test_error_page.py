@@ -192,6 +192,15 @@ def test_the_list_beside_keeps_its_filters_and_closing_leads_back_to_it(page: Cl
     assert f'href="{path_of(errors[0])}?code=X" aria-label="Next error in the list"' in html
 
 
+def test_the_list_beside_stays_as_it_is_while_a_retry_has_the_error(page: Client, step: Step) -> None:
+    run = make_run(step.flow)
+    oldest = keyed_error(run, step, "A-1", retry_run=make_run(step.flow, kind="retry"))
+    other = keyed_error(run, step, "A-2")
+    html = html_of(page, path_of(oldest))
+    assert path_of(other) in html
+    assert "No open errors" not in html
+
+
 def test_the_list_beside_begins_with_an_error_that_is_not_on_its_first_page(
     page: Client, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:

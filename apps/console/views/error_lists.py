@@ -46,9 +46,9 @@ def list_context(
         is_counted = wanted.is_on or (state != "open" and error is None)
         page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=is_counted)
         if error is not None and not cursor_of(request) and error.pk not in {row.pk for row in page.rows}:
-            counted = page
-            page = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
-            page = replace(page, matches=counted.matches, is_more=counted.is_more)
+            around = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
+            if error.pk in {row.pk for row in around.rows}:  # not while a retry has it: then the list is as it was
+                page = replace(around, matches=page.matches, is_more=page.is_more)
         top = request.GET.get("top", "")[:40] or top_of(rows, wanted, page, state)
     except BadCursorError as problem:
         damaged = str(problem)
