@@ -4,9 +4,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -36,7 +35,6 @@ from apps.runs.test_runs import pasted_records
 logger = logging.getLogger(__name__)
 
 TIME_S = 60.0
-TELL_EVERY_S = 0.3
 LIMITS = Limits(statement_s=20.0, read_s=20.0, total_s=30.0)
 """What a connector may take at most within a test: somebody is waiting."""
 
@@ -101,16 +99,16 @@ def run_words(test: TestRun) -> dict[str, Any]:
 
 @dataclass
 class Told:
-    """Tells the page, now and then, which step is at work."""
+    """Tells the page which step is at work, each once: a scope that is walked again says nothing new."""
 
     test: TestRun
     plan: Plan
-    told_at: float = 0.0
+    told: set[int] = field(default_factory=set)
 
     def __call__(self, node: Node) -> None:
-        if monotonic() - self.told_at > TELL_EVERY_S:
+        if node.index not in self.told:
+            self.told.add(node.index)
             tell_stage(self.test, f"step {node.shown_path} ({node.index + 1} of {len(self.plan.nodes)})")
-            self.told_at = monotonic()
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Test runs in the console: started from a draft or a root cause, watched, read, published."""
 
+import re
 from typing import Any
 
 import pytest
@@ -105,6 +106,7 @@ def test_what_cannot_be_tested_is_said_and_what_was_typed_stays(
 def test_a_flow_that_receives_requests_needs_pasted_records(page: Client, scene: Scene) -> None:
     scene.connect("sender", "webhook", verification="none")
     flow = scene.flow_of("{connection: sender}")
+    assert re.search(r'value="pasted" checked', html_of(page, address(flow)))
     assert "receives its records by requests" in text_of(begin(page, flow).content.decode())
     test = done(page, flow, on="pasted", records='{"id": 9, "amount": 1}')
     assert test.status == "completed"

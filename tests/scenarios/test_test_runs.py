@@ -275,6 +275,13 @@ def later(test: TestRun, **columns: Any) -> None:
     TestRun.unscoped.filter(pk=test.pk).update(**columns)
 
 
+def test_the_step_at_work_is_told_once_each(sqlite_scene: Scene, monkeypatch: Any) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(testing, "tell_stage", lambda test, stage: told.append(stage))
+    work_on_test(queued(sqlite_scene).pk)
+    assert told == ["reading the export", "step Load (2 of 2)"]
+
+
 def test_a_test_is_done_once_however_often_its_hint_comes(sqlite_scene: Scene) -> None:
     test = queued(sqlite_scene)
     work_on_test(test.pk)

@@ -45,7 +45,8 @@ class Wanted:
 def test_form(request: HttpRequest, flow_id: int) -> HttpResponse:
     """What to try a text on: the one sent, that of an earlier test (`again`), else the current one."""
     flow = get_flow(request, flow_id, to=Act.EDIT_FLOWS)
-    return form_page(request, flow, text_to_test(request, flow), wanted_of(request))
+    usual = "pasted" if head_of(request, flow_id).takes_requests else "export"
+    return form_page(request, flow, text_to_test(request, flow), wanted_of(request, usual))
 
 
 def text_to_test(request: HttpRequest, flow: Flow) -> Draft:
@@ -58,11 +59,11 @@ def text_to_test(request: HttpRequest, flow: Flow) -> Draft:
     return begun_from(request, flow)
 
 
-def wanted_of(request: HttpRequest) -> Wanted:
+def wanted_of(request: HttpRequest, usual: str = "export") -> Wanted:
     """What the form or the address says; what it does not know is as usual."""
     given = request.POST if request.method == "POST" else request.GET
     cause, most = number_of(given.get("cause", "")), number_of(given.get("most", ""))
-    on = given.get("on", "cause" if cause else "export")
+    on = given.get("on", "cause" if cause else usual)
     size = number_of(given.get("size", "")) or USUAL_SIZE
     return Wanted(
         on=on if on in ("export", "pasted", "cause") else "export",
