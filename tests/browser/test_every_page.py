@@ -13,8 +13,8 @@ from apps.errors.services import edit_retry_data, retry_errors
 from apps.errors.services.uploads import keep_upload
 from apps.errors.services.views import save_view
 from apps.flows.models import Connection, Revision
+from tests.browser.drafts import draft_run
 from tests.browser.driver import Driver
-from tests.browser.tested import tested
 from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.screens import furnish
 from tests.factories import make_account, make_retry_data
@@ -165,7 +165,7 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
         **retried(scene),
         **edited(error),
         **noted(error),
-        **tested(error),
+        **draft_run(error),
     )
     assert signed_in.inspect(address, shots=shot_folder) == []
 

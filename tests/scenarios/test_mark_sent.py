@@ -7,8 +7,7 @@ from apps.errors.services import act_plan, mark_sent, reopen_errors
 from apps.runs.models import StepRun
 from tests.factories import make_member, step_of
 from tests.fakes.running import World, books, make_world
-from tests.scenarios.retry_world import retry, run_once, work_retries
-from tests.scenarios.test_retry import flaky, mended, records
+from tests.scenarios.retry_world import flaky, mended, records, retry, run_once, work_retries
 
 pytestmark = pytest.mark.django_db
 

@@ -18,7 +18,7 @@ steps:
 """
 
 
-def tested(error: Error) -> dict[str, int]:
+def draft_run(error: Error) -> dict[str, int]:
     """A test run of a draft against the errors of a root cause, with all that a report can hold, and one that waits."""
     mara = Member.objects.of(error.account_id).get(user__username="mara")
     facts = {"flow": error.flow, "member": mara, "text": TEXT.format(key=error.flow.key), "revision": 1}
