@@ -77,8 +77,7 @@ class Delivery:
         After `patience_s` seconds nothing new is started: what has no outcome yet becomes the page's rest.
         """
         self._deadline = monotonic() + self.patience_s
-        scope = Scope(page.now, self.plan.flow, self.run, self.plan.settings)
-        entrance = self._walk(scope, page)
+        entrance = self._walk(self._scope_of(page), page)
         started = enter(entrance, page)
         if page.is_deadly:
             return refuse_deadly(entrance, page, started, is_unknown=self._may_stand_there())
@@ -91,6 +90,9 @@ class Delivery:
             fold(self.plan, result)
         settle(result, page.items, copies, shares_fates=self.plan.makes_copies)
         return result
+
+    def _scope_of(self, page: Page) -> Scope:
+        return Scope(page.now, self.plan.flow, self.run, self.plan.settings)
 
     def _walk(self, scope: Scope, page: Page, *, is_scoped: bool = False) -> Walk:
         return self.Walking(
@@ -137,7 +139,7 @@ class Delivery:
         except BaseException:
             roll_back(sessions)
             raise
-        if refusal is not None and self.plan.scope is ScopeKind.PAGE:
+        if refusal is not None and self.plan.scope.is_all_or_nothing:
             roll_back(sessions)
             carried.give_up(walk, marks, self._refused(marks[0], refusal))
             return self._nothing_stays(entrance, marks, carried), []
@@ -172,6 +174,10 @@ class Delivery:
             session.savepoint("page")
         return told
 
+    def _begin_again(self, names: list[LedgerKey], sessions: list[Session]) -> None:
+        roll_back(sessions)
+        self._begin(names, sessions)
+
     def _refused(self, mark: Mark, error: ConnectorError) -> FailedRecord:
         """What was refused only at COMMIT is booked where the record began."""
         item, at, given, *_, trip = mark
@@ -204,11 +210,10 @@ class Delivery:
                 return walk, carried
             except RolledBack as gone:  # once a record at most: it is known from now on
                 walk.known[gone.step, gone.ordinal] = gone.known
-                roll_back(sessions)
-                self._begin(names, sessions)
+                self._begin_again(names, sessions)
                 continue
             attempt += 1
-            if self.plan.scope is ScopeKind.PAGE and any(one.waits for one in walk.undone):
+            if self.plan.scope.is_all_or_nothing and any(one.waits for one in walk.undone):
                 raise PageWaits(walk)
             if not walk.undone:
                 return walk, carried

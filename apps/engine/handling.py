@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apps.engine.classification import class_of
-from apps.engine.plan import END, ROOT, Handling, Node, ScopeKind
+from apps.engine.plan import END, ROOT, Handling, Node
 from apps.engine.ports import Failure, Record
 from apps.engine.records import AT_HOME, NOWHERE, FailedRecord, Frame, Item, Trip
 
@@ -128,7 +128,7 @@ def leave_flow(walk: Walk, entry: FailedRecord) -> None:
     """The failure leaves the outermost flow: the scope says what is undone."""
     item = entry.item
     item.failed, entry.is_handled = True, False
-    if walk.is_scoped and walk.plan.scope is ScopeKind.PAGE:
+    if walk.is_scoped and walk.plan.scope.is_all_or_nothing:
         raise PageFailed(entry)
     if walk.is_scoped and item.last_write > NOWHERE:
         if item.first_write is not None:

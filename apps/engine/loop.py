@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Protocol
 
 from apps.engine.delivery import Delivery
+from apps.engine.plan import MAX_RECORDS
 from apps.engine.ports import CheckpointValue, ConnectorError, Outage, Record
 from apps.engine.records import Item, Malformed, Page
 from apps.engine.result import PageResult
+from apps.engine.run_delivery import RunDelivery, RunResult, StoredRun
 
-MAX_SPOOLED = 100_000
+MAX_SPOOLED = MAX_RECORDS
 """Records of an export that cannot resume: all of them are stored before the first page is delivered."""
 
 
@@ -72,6 +74,22 @@ class Journal(Protocol):
         """Every page is through: end the run."""
 
 
+class RunJournal(Journal, StoredRun, Protocol):
+    """The journal of a run that is one scope."""
+
+    next_ordinal: int
+    """How many records are stored."""
+
+    def cancel(self) -> bool:
+        """Cancel the run if that was asked for; True if it is canceled now."""
+
+    def commit_all(self, result: RunResult) -> bool:
+        """Book all pages in one transaction. True: go on."""
+
+    def give_back(self, result: RunResult) -> None:
+        """Nothing was kept: the pages are delivered again, at once or after the wait; a run to be canceled ends."""
+
+
 class Paused(Exception):  # noqa: N818 (not an error: the run goes on later)
     """Nothing can be done for this run now; it has been put aside with its due time."""
 
@@ -88,6 +106,65 @@ def work(delivery: Delivery, reader: Reader, journal: Journal, is_slice_over: Ca
             return False
         if is_slice_over():
             return True
+
+
+def work_as_one(
+    delivery: RunDelivery, reader: Reader, journal: RunJournal, is_slice_over: Callable[[], bool], most: int
+) -> bool:
+    """Work on a run that is one scope: store all of it, then deliver all of it. Returns what `work` does."""
+    if not journal.is_exported:
+        is_over = store_all(reader, journal, is_slice_over, most)
+        if is_over is not None:
+            return is_over
+    while True:
+        try:
+            result = delivery.deliver_all(journal)
+        except Paused:
+            return False
+        except ConnectorError as error:
+            journal.fail_export(error)
+            return False
+        if result.is_put_off:
+            journal.give_back(result)
+            return False
+        if not result.pages:
+            journal.finish()
+            return False
+        if not journal.commit_all(result):
+            return False
+        if is_slice_over():
+            return True
+
+
+def store_all(reader: Reader, journal: RunJournal, is_slice_over: Callable[[], bool], most: int) -> bool | None:
+    """Store every page. None: all are stored; else the slice is over, and whether there is more to do."""
+    if not reader.is_resumable:
+        journal.restart_export()
+    try:
+        while (fetched := reader.next()) is not None:
+            if journal.next_ordinal + fetched.records > most:
+                raise too_many_for_scope(most)
+            journal.store(fetched, claim=False)
+            if journal.cancel():
+                return False
+            if is_slice_over() and reader.is_resumable:
+                return True
+    except Outage as outage:
+        journal.wait_for_source(outage)
+        return False
+    except ConnectorError as error:
+        journal.fail_export(error)
+        return False
+    journal.end_export()
+    return None
+
+
+def too_many_for_scope(most: int) -> ConnectorError:
+    return ConnectorError(
+        "too_many_for_scope",
+        f"This run exports more than {most:,} records, which is the most that its scope run holds together "
+        "(max_records). Nothing of it was kept. Export fewer at a time, or use the scope page.",
+    )
 
 
 def next_page(reader: Reader, journal: Journal) -> Page | None:

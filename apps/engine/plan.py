@@ -18,6 +18,8 @@ END = -1
 """The `next` of the last node of a way."""
 ROOT = -1
 """The savepoint at the root of the outermost flow: the record as it came into the scope."""
+MAX_RECORDS = 100_000
+"""The most records of a run that is one scope, and of an export that is spooled because it cannot resume."""
 LONGEST_WAIT_S = 24 * 3600.0
 """No wait before another attempt is longer, however often it has doubled."""
 
@@ -74,6 +76,11 @@ class ScopeKind(StrEnum):
     RECORD = "record"
     PAGE = "page"
     RUN = "run"
+
+    @property
+    def is_all_or_nothing(self) -> bool:
+        """Whether one failure that leaves the flow undoes what other records wrote."""
+        return self in {ScopeKind.PAGE, ScopeKind.RUN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +213,7 @@ class Plan:
     nodes: tuple[Node, ...]
     scope: ScopeKind = ScopeKind.NONE
     page_size: int = 1000
+    max_records: int = MAX_RECORDS
     flow: Record = field(default_factory=dict)
     settings: Record = field(default_factory=dict)
     key_of: KeyOf = default_key

@@ -40,6 +40,13 @@ class RunJournal(StoredPages):
     @repeated
     def _commit(self, row: PageRow, page: Page, result: PageResult) -> bool:
         run = self._locked_run()
+        book, booked = self._book_page(run, row, page, result)
+        goes_on = self._go_on(run, book, result, booked)
+        pass_turn(run)
+        return goes_on
+
+    def _book_page(self, run: Run, row: PageRow, page: Page, result: PageResult) -> tuple[Book, Booked]:
+        """One page that is through, or a part of it: its outcome, what is left of it, and the checkpoint."""
         self._settle_page(row, len(result.failures()))
         if self.has_unsafe_sends:
             Intent.objects.of(self.run.account_id).filter(page_id=row.pk).delete()
@@ -52,9 +59,7 @@ class RunJournal(StoredPages):
         log_lines(book, self.plan, page, result)
         if is_through:
             self._move_checkpoint(row)
-        goes_on = self._go_on(run, book, result, booked)
-        pass_turn(run)
-        return goes_on
+        return book, booked
 
     def _book_culprit(self, run: Run, book: Book, row: PageRow, culprit: FailedRecord) -> None:
         """One open error for a page of which nothing stayed; its retry sends the page again."""
@@ -80,6 +85,9 @@ class RunJournal(StoredPages):
             return False
         if self._cancel_if_asked(run) or self._is_postponed(run, result, booked):
             return False
+        return self._goes_on_now(result)
+
+    def _goes_on_now(self, result: PageResult) -> bool:
         if result.rest and result.wait is not None and result.wait.seconds > 0:
             self._put_aside(result.wait.seconds, f"waiting: {result.wait.reason}")
             if result.wait.is_outage:
@@ -115,6 +123,10 @@ def stop_failure(result: PageResult) -> Failure:
 
 def culprit_failure(culprit: FailedRecord) -> Failure:
     """Why nothing of a page stayed: the failure of the record to blame, which is named."""
-    who = f'the record "{culprit.item.key}"' if culprit.item.key else f"the record number {culprit.item.ordinal + 1}"
-    message = f"Nothing of this page was kept, because {who} failed: {culprit.failure.message}"
+    message = f"Nothing of this page was kept, because {named(culprit)} failed: {culprit.failure.message}"
     return replace(culprit.failure, message=message)
+
+
+def named(culprit: FailedRecord) -> str:
+    """The record to blame, by its trace key if it has one."""
+    return f'the record "{culprit.item.key}"' if culprit.item.key else f"the record number {culprit.item.ordinal + 1}"

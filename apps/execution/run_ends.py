@@ -128,7 +128,7 @@ class RunEnds(OwnedRun):
         if self.retries is not Retries.NOTHING:
             release_waiting(run)
 
-    def _fail_rest(self, run: Run, book: Book, failure: Failure) -> None:
+    def _fail_rest(self, run: Run, book: Book, failure: Failure, effects: dict[str, Any] | None = None) -> None:
         """The rest of the window becomes one open error on the export; the run has failed.
 
         A retry of records has no window: what was not sent returns to the state it had.
@@ -144,7 +144,9 @@ class RunEnds(OwnedRun):
         self._set_aside_parts(run)
         window = {"position": self._delivered_position(), "from": _iso(run.window_from), "to": _iso(run.window_to)}
         retried = retried_unit(run) if self.retries is Retries.UNIT else None
-        booked = book_unit(book, failure, unit=ErrorUnit.WINDOW, node=0, window=window, retried=retried)
+        booked = book_unit(
+            book, failure, unit=ErrorUnit.WINDOW, node=0, window=window, effects=effects, retried=retried
+        )
         count_page(book, self.plan, PageResult(), booked, is_through=False)
         supersede_windows(book, booked.ids[0])
         run.refresh_from_db(fields=["status", "unique_id"])

@@ -13,10 +13,11 @@ from django.db.models import Q
 
 from apps.core.clock import read_now
 from apps.engine.delivery import Delivery
-from apps.engine.loop import work
-from apps.engine.plan import END, Node, Plan, StepKind
+from apps.engine.loop import work, work_as_one
+from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
 from apps.engine.ports import ConnectorError, ErrorSource, LedgerKey, Outage, Scope, Window
 from apps.engine.records import Page
+from apps.engine.run_delivery import RunDelivery
 from apps.engine.walk import identity
 from apps.execution import drain
 from apps.execution.arrivals import arrivals_for
@@ -27,6 +28,7 @@ from apps.execution.opened import OpenedSteps
 from apps.execution.owned_run import Fenced, Retries
 from apps.execution.reader import NoSource, ReadAhead, ReadInPlace, reader_of
 from apps.execution.retry_reader import PageReader, RetryReader, is_unit_retry, retried_page
+from apps.execution.whole_run import WholeRunJournal
 from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
@@ -109,7 +111,10 @@ class Slice:
         if reader is None:
             return False
         try:
-            return work(self._delivery(run, plan, journal, opened), reader, journal, is_over)
+            delivery = self._delivery(run, plan, journal, opened)
+            if isinstance(journal, WholeRunJournal) and isinstance(delivery, RunDelivery):
+                return work_as_one(delivery, reader, journal, is_over, plan.max_records)
+            return work(delivery, reader, journal, is_over)
         finally:
             reader.close()
             publish_if_ended(run, opened)
@@ -120,7 +125,8 @@ class Slice:
         def ledger_key(page: Page, step: str) -> LedgerKey:
             return LedgerKey(run.account_id, run.pk, page.seq, page.part, step)
 
-        return Delivery(
+        kind = RunDelivery if is_one_scope(run, plan) else Delivery
+        return kind(
             plan,
             opened,
             ledger_key,
@@ -148,7 +154,15 @@ def others_wait(run_id: int) -> bool:
 
 def journal_of(claim: Claim, run: Run, plan: Plan) -> RunJournal:
     steps = {step.key: step for step in Step.unscoped.filter(flow_id=run.flow_id)}
-    return RunJournal(claim, run, plan, steps, retries=retries_of(run))
+    kind = WholeRunJournal if is_one_scope(run, plan) else RunJournal
+    return kind(claim, run, plan, steps, retries=retries_of(run))
+
+
+def is_one_scope(run: Run, plan: Plan) -> bool:
+    """Whether all of a run is delivered together: a retry of records, or of a page, is one page at a time."""
+    if plan.scope is not ScopeKind.RUN or retries_of(run) is Retries.RECORDS:
+        return False
+    return retries_of(run) is Retries.NOTHING or retried_page(run) is None
 
 
 def retries_of(run: Run) -> Retries:

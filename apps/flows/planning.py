@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from apps.engine.plan import Plan
+from apps.engine.plan import MAX_RECORDS, Plan
 from apps.engine.ports import Scope
 from apps.flows.compiling import trace_key_of, workflow_retry_of
 from apps.flows.definition import Definition, parse_definition
@@ -53,6 +53,7 @@ def build_plan(definition: Definition) -> Plan:
         nodes=lay_out(definition),
         scope=definition.scope,
         page_size=head.page_size,
+        max_records=head.max_records or MAX_RECORDS,
         flow=flow,
         settings=head.settings,
         key_of=trace_key_of(export, Scope(datetime.now(UTC), flow=flow, settings=head.settings)),

@@ -77,3 +77,11 @@ def test_a_long_wait_inside_a_scope_is_told():
     assert "waits 10 seconds" in told(f"{LOAD}, on_error: retry")["steps[1]"]
     assert told(f"{LOAD}, on_error: {{policy: retry, seconds: 5}}") == {}
     assert told(f"{LOAD}, on_error: retry", head="scope: none\n") == {}
+
+
+def test_a_run_that_is_one_scope_wants_a_bound_and_sends_nothing_now():
+    assert "more than 100,000" in told(LOAD, head="scope: run\n")["scope"]
+    bounded = "scope: run\nmax_records: 5000\n"
+    assert told(LOAD, head=bounded) == {}
+    now = f"{POST}, when: now, handling: continue"
+    assert "sends now, inside the scope run" in told(LOAD, now, head=bounded)["steps[2]"]

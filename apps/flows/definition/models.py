@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, field_validator, 
 from pydantic_core.core_schema import ValidationInfo
 
 from apps.connectors.base import Connector
-from apps.engine.plan import ScopeKind, StepKind
+from apps.engine.plan import MAX_RECORDS, ScopeKind, StepKind
 from apps.flows.definition.texts import (
     AnswerMapped,
     Condition,
@@ -87,7 +87,8 @@ class Head(Part):
     overlap: Literal["skip", "queue", "allow"] = "queue"
     auto_resolve: bool = True
     workflow_retry: WorkflowRetryPart | None = None
-    scope: Literal["none", "record", "page"] | None = None
+    scope: Literal["none", "record", "page", "run"] | None = None
+    max_records: int | None = Field(None, ge=1, le=MAX_RECORDS)
     rethrow_keeps_changes: bool = True
     page_size: int = Field(1000, ge=1, le=10_000)
     settings: dict[str, Any] = {}

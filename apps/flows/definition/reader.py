@@ -134,6 +134,9 @@ class Reader:
             message = f"The scope {unit} holds what a {unit} writes together in one transaction of its target, "
             message += "and no step of this flow imports into a target with transactions."
             self.tell(("scope",), message, "leave scope out, or write none")
+        if head.max_records is not None and head.scope != ScopeKind.RUN:
+            message = "max_records bounds a run that is delivered as one; other scopes have no use for it."
+            self.tell(("max_records",), message, "leave it out, or write scope: run")
 
     def check_run_after(self, flow: Any, first: Any) -> None:
         """The flow before this one must be there, and must not wait for this one in turn."""

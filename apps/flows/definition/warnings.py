@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from apps.engine.plan import ScopeKind
+from apps.engine.plan import MAX_RECORDS, ScopeKind
 from apps.flows.definition.mistakes import Mistake, Path, place_of
 from apps.flows.definition.models import AnyStep, BranchStep, CallStep, Definition, Handled, ImportStep
 
@@ -36,7 +36,7 @@ class Visit:
 def warnings_of(definition: Definition) -> tuple[Mistake, ...]:
     """Every warning about a definition, each with its place and what to do."""
     visits = list(visits_of(definition.steps, ("steps",)))
-    found = [*two_connections(visits)]
+    found = [*two_connections(visits), *unbounded(definition)]
     for visit in visits:
         if isinstance(visit.step, Handled):
             found += [*vanishing(visit), *too_nested(visit), *scope_warnings(visit, visit.step, definition.scope)]
@@ -113,6 +113,13 @@ def scope_warnings(visit: Visit, step: Handled, scope: ScopeKind) -> Told:
 def sends_now(step: ImportStep) -> bool:
     """When a send goes out that cannot be undone: now if a later step reads its answer, else after the commit."""
     return step.when == "now" or (step.when is None and bool(step.response_mapping))
+
+
+def unbounded(definition: Definition) -> Told:
+    if definition.scope is ScopeKind.RUN and definition.head.max_records is None:
+        message = "The scope run holds a whole run in one transaction of its target, and nothing says how many records "
+        message += f"that may be: a run of more than {MAX_RECORDS:,} fails."
+        yield ("scope",), message, "write max_records"
 
 
 def two_connections(visits: Sequence[Visit]) -> Told:
