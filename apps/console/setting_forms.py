@@ -15,6 +15,7 @@ from django import forms
 from apps.console import setting_stories as stories
 from apps.console.config_shapes import values_of, without_none
 from apps.console.connection_forms import sentence
+from apps.engine.plan import MAX_RECORDS
 from apps.flows.definition.mistakes import Mistake, Path
 from apps.flows.definition.models import Head
 from apps.flows.definition.rewriting import REMOVED
@@ -278,6 +279,13 @@ class TransactionsForm(SettingForm):
     scope = forms.ChoiceField(
         required=False, choices=SCOPE_CHOICES, label="What is written together", help_text="All of it, or none."
     )
+    max_records = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_RECORDS,
+        label="Most records of a run",
+        help_text="Where a whole run is written together: one with more fails.",
+    )
     page_size = forms.IntegerField(
         min_value=1, max_value=10_000, label="Page size", help_text="Records that go through the steps together."
     )
@@ -291,6 +299,7 @@ class TransactionsForm(SettingForm):
         raw = self.subject.raw
         return {
             "scope": raw.get("scope") or "",
+            "max_records": raw.get("max_records"),
             "page_size": raw.get("page_size", 1000),
             "rethrow_keeps_changes": raw.get("rethrow_keeps_changes", True),
         }
@@ -300,6 +309,7 @@ class TransactionsForm(SettingForm):
         keeps = unless_usual(raw, "rethrow_keeps_changes", values["rethrow_keeps_changes"], True)
         return {
             ("scope",): values["scope"] or REMOVED,
+            ("max_records",): (values["scope"] == Scope.RUN and values["max_records"]) or REMOVED,
             ("page_size",): unless_usual(raw, "page_size", values["page_size"], 1000),
             ("rethrow_keeps_changes",): keeps,
         }

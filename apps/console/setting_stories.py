@@ -127,7 +127,7 @@ SCOPES: dict[str, str] = {
     Scope.NONE: "Each statement stands by itself: what was written before a failure stays.",
     Scope.RECORD: "If a record fails at a later step, what it wrote at earlier steps is undone; all others stay.",
     Scope.PAGE: "If one record of a page fails, nothing of its page stays: one error holds it, and re-sends it.",
-    Scope.RUN: "If one record fails, nothing of the whole run stays.",
+    Scope.RUN: "If one record fails, nothing of the whole run stays: one error holds it, and runs its window again.",
 }
 
 

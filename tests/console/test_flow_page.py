@@ -23,7 +23,17 @@ from tests.console.screens import (
     text_of,
     with_steps,
 )
-from tests.factories import make_account, make_cause, make_flow, make_member, make_page, make_run, make_step, step_of
+from tests.factories import (
+    make_account,
+    make_cause,
+    make_connection,
+    make_flow,
+    make_member,
+    make_page,
+    make_run,
+    make_step,
+    step_of,
+)
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -113,6 +123,21 @@ def test_a_handler_stands_below_its_step_with_what_is_undone_and_how_it_ends(pag
     assert "If it fails, undo this step, then Waiting list Import" in text_of(html)
     assert "Then this flow is done with the record" in text_of(html)
     assert html.index('aria-label="Handler of Target"') < html.index("Waiting list")
+
+
+def test_when_a_step_sends_what_cannot_be_undone_is_told_inside_a_scope(page: Client, orders: Flow) -> None:
+    shop = make_connection(orders.account, kind="http", name="Shop")
+    make_step(orders, key="tell", name="Tell", connection=shop)
+    make_step(orders, key="ask", name="Ask", connection=shop)
+    orders.revision.definition = (
+        "steps:\n- {key: tell, import: {}}\n- {key: ask, import: {}, response_mapping: {a: b}}\n"
+    )
+    orders.revision.save()
+    assert "sends" not in text_of(html_of(page, f"/flows/{orders.pk}/"))
+    Flow.unscoped.filter(pk=orders.pk).update(scope="run")
+    text = text_of(html_of(page, f"/flows/{orders.pk}/"))
+    assert "HTTP import, sends after the commit" in text
+    assert "HTTP import, sends now" in text
 
 
 def test_what_is_written_about_a_flow_and_its_steps_is_there_to_read(page: Client, orders: Flow) -> None:

@@ -178,6 +178,15 @@ def test_scope_and_page_size_are_saved_together(page: Client, flow: Flow) -> Non
     assert (flow.pk, definition(flow).count("page_size: 50   # small pages"), flow.scope) == (flow.pk, 1, "page")
 
 
+def test_the_bound_of_a_run_is_saved_with_its_scope_and_goes_with_it(page: Client, flow: Flow) -> None:
+    values = {"transactions-scope": "run", "transactions-max_records": "500", "transactions-page_size": "50"}
+    text = text_of(save(page, flow, "transactions", values).content.decode())
+    assert "nothing of the whole run stays" in text
+    assert "max_records: 500" in definition(flow)
+    save(page, flow, "transactions", values | {"transactions-scope": "record"}, revision=2)
+    assert ("max_records" in definition(flow), flow.scope) == (False, "record")
+
+
 def test_a_form_never_switches_a_flow_on_again(page: Client, flow: Flow) -> None:
     disable_flow(flow=flow)
     save(page, flow, "auto-resolve", {})

@@ -40,6 +40,14 @@ class Node:
             return kind
         return f"{connection.name}, {CONNECTOR_WORDS.get(connection.kind, connection.kind)} {kind.lower()}"
 
+    @property
+    def sends(self) -> str:
+        """When an import sends what cannot be undone; "" for one whose writes can be, and for other steps."""
+        connector = CONNECTORS.get(self.app) if self.step.kind == StepKind.IMPORT else None
+        if connector is None or connector.is_transactional():
+            return ""
+        return "sends now" if self.facts.sends_now else "sends after the commit"
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -25,7 +25,8 @@ class StepFacts:
     """`policy` in words ("set aside"); `way`: the way of a branch that the step stands in, "" for the main one.
 
     `handles`: the key of the step whose handler the step is in; `undone` and `ends`: what comes before and after the
-    step's own handler, in words; `callee`: the key of the flow that it calls. Each is "" for none.
+    step's own handler, in words; `callee`: the key of the flow that it calls. Each is "" for none. `sends_now`: a send
+    that cannot be undone does not wait until the scope has committed.
     """
 
     policy: str = ""
@@ -35,6 +36,7 @@ class StepFacts:
     undone: str = ""
     ends: str = ""
     callee: str = ""
+    sends_now: bool = False
 
 
 def facts_of(revision: Revision | None) -> dict[str, StepFacts]:
@@ -59,7 +61,8 @@ def _walk(steps: Any, way: str, handles: str = "") -> Iterator[tuple[str, StepFa
             key = str(step.get("key", ""))
             undone = UNDONE_WORDS.get(str(step.get("handling", "")), "")
             ends = END_WORDS.get(str(step.get("ends", "")), "")
-            yield key, StepFacts(policy_words(step), way, text_of(step), handles, undone, ends, callee_of(step))
+            words = (policy_words(step), way, text_of(step), handles, undone, ends, callee_of(step))
+            yield key, StepFacts(*words, sends_now=is_sending_now(step))
             yield from _walk_branch(step, handles)
             yield from _walk(step.get("handler"), way, handles or key)
 
@@ -70,6 +73,11 @@ def _walk_branch(step: dict[str, Any], handles: str) -> Iterator[tuple[str, Step
     for way in ways if isinstance(ways, list) else ():
         if isinstance(way, dict):
             yield from _walk(way.get("steps"), str(way.get("name", "")), handles)
+
+
+def is_sending_now(step: dict[str, Any]) -> bool:
+    """As its author says, else if a later step may read the answer."""
+    return str(step.get("when") or ("now" if step.get("response_mapping") else "")) == "now"
 
 
 def text_of(part: dict[str, Any]) -> str:
