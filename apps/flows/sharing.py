@@ -7,12 +7,12 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TypeGuard
 
-from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
 from apps.connectors.shared import Renew, Token
 from apps.core.crypto import Sealed, SecretUnreadableError, open_json, seal_json
+from apps.core.transactions import repeated
 from apps.flows.models import Share
 
 RENEWAL_S = 90.0
@@ -30,17 +30,18 @@ class DatabaseShared:
         closed = Share.objects.of(self.account).filter(key=key).values_list("gate", flat=True).first()
         return closed or 0.0
 
+    @repeated
     def close_gate(self, key: str, until: float) -> None:
         self._row(key)
         Share.objects.of(self.account).filter(key=key).update(gate=Greatest(F("gate"), until))
 
+    @repeated
     def reserve(self, key: str, seconds: float) -> float:
-        with transaction.atomic():
-            self._row(key)
-            share = Share.objects.of(self.account).select_for_update().get(key=key)
-            begin: float = max(share.booked, time.time())
-            share.booked = begin + seconds
-            share.save(update_fields=["booked"])
+        self._row(key)
+        share = Share.objects.of(self.account).select_for_update().get(key=key)
+        begin: float = max(share.booked, time.time())
+        share.booked = begin + seconds
+        share.save(update_fields=["booked"])
         return begin
 
     def token(self, key: str, renew: Renew, stale: str) -> Token:
@@ -55,23 +56,28 @@ class DatabaseShared:
             time.sleep(LOOK_EVERY_S)
             share = self._row(key)
 
+    @repeated
     def _claim(self, key: str) -> bool:
         free = Q(renewing_until__isnull=True) | Q(renewing_until__lt=time.time())
         mine = Share.objects.of(self.account).filter(free, key=key)
         return bool(mine.update(renewing_until=time.time() + RENEWAL_S))
 
     def _renewed(self, key: str, renew: Renew, stale: str) -> Token:
-        mine = Share.objects.of(self.account).filter(key=key)
         try:
-            last = token_of(mine.get())
+            last = token_of(self._row(key))
             token = last if is_good(last, stale) else renew(last)  # another worker may have been quicker
         except BaseException:
-            mine.update(renewing_until=None)
+            self._set(key, renewing_until=None)
             raise
         sealed = seal_json(asdict(token))
-        mine.update(token=sealed.data, token_key_id=sealed.key_id, renewing_until=None)
+        self._set(key, token=sealed.data, token_key_id=sealed.key_id, renewing_until=None)
         return token
 
+    @repeated
+    def _set(self, key: str, **values: object) -> None:
+        Share.objects.of(self.account).filter(key=key).update(**values)
+
+    @repeated
     def _row(self, key: str) -> Share:
         share: Share
         share, _ = Share.objects.of(self.account).get_or_create(key=key, defaults={"account_id": self.account})

@@ -118,7 +118,8 @@ def test_whatever_an_address_says_every_list_answers(page: Client, step: Step, p
     keyed_error(make_run(step.flow), step, "a", message="a b")
     place = path.format(step=f"/flows/{step.flow_id}/steps/{step.pk}/errors")
     for name in NAMES:
-        for value in ("\x00", "a\x00'%", "9" * 30, "-1", "\ud800", "0001-01-01T00:00", "9999-12-31T23:59"):
+        times = ("0001-01-01T00:00", "9999-12-31T23:59") if name.endswith(("from", "to")) else ()
+        for value in ("a\x00'%", "9" * 30, "\ud800", *times):
             assert page.get(f"{place}&{name}={percent(value)}").status_code == 200, (name, value)
 
 

@@ -205,27 +205,33 @@ def watched(sqlite_scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: 
     return sqlite_scene
 
 
-@pytest.mark.parametrize("sign_in", SIGN_INS)
 def test_http_runs_that_fail_in_every_way_leave_no_secret(
-    watched: Scene, peer: Peer, caplog: pytest.LogCaptureFixture, sign_in: str
+    watched: Scene, peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    facts, secrets = SIGN_INS[sign_in]
-    for name in ("token", "closed-token"):
-        oauth = {"oauth_url": f"{peer.url}/{name}"} if "oauth" in sign_in else {}
-        watched.connect(name, "http", base_url=peer.url, secrets=dict(secrets), **facts, **oauth)
-    for name in TO_IMPORTS:
-        watched.run(watched.apply(IMPORT.format(key=f"to-{name}", connection="token", options=f"path: /{name}")))
-        Connection.unscoped.filter(name="token").update(state="online")
-    for name in TO_EXPORTS:
-        options = f"path: /{name}, record_path: items"
-        watched.run(watched.apply(EXPORT.format(key=f"from-{name}", connection="token", options=options)))
-        Connection.unscoped.filter(name="token").update(state="online")
-    watched.run(watched.apply(IMPORT.format(key="untold", connection="closed-token", options="path: /refused")))
+    for sign_in in SIGN_INS:
+        seen, errors = len(peer.seen), Error.objects.of(watched.account).count()
+        fail_in_every_way(watched, peer, sign_in)
+        assert [one for one in peer.seen[seen:] if found_in(f"{one.headers} {one.query} {one.body!r}")]
+        assert Error.objects.of(watched.account).count() >= errors + 4
 
-    assert [one for one in peer.seen if found_in(f"{one.headers} {one.query} {one.body!r}")]
-    assert Error.objects.of(watched.account).count() >= 4
     assert Capture.objects.of(watched.account).exists()
     assert assert_nothing_leaked(watched, caplog) > 50
+
+
+def fail_in_every_way(scene: Scene, peer: Peer, sign_in: str) -> None:
+    facts, secrets = SIGN_INS[sign_in]
+    opened, closed = f"token-{sign_in}", f"closed-token-{sign_in}"
+    for name, path in ((opened, "token"), (closed, "closed-token")):
+        oauth = {"oauth_url": f"{peer.url}/{path}"} if "oauth" in sign_in else {}
+        scene.connect(name, "http", base_url=peer.url, secrets=dict(secrets), **facts, **oauth)
+    for name in TO_IMPORTS:
+        scene.run(scene.apply(IMPORT.format(key=f"to-{name}-{sign_in}", connection=opened, options=f"path: /{name}")))
+        Connection.unscoped.filter(name=opened).update(state="online")
+    for name in TO_EXPORTS:
+        options = f"path: /{name}, record_path: items"
+        scene.run(scene.apply(EXPORT.format(key=f"from-{name}-{sign_in}", connection=opened, options=options)))
+        Connection.unscoped.filter(name=opened).update(state="online")
+    scene.run(scene.apply(IMPORT.format(key=f"untold-{sign_in}", connection=closed, options="path: /refused")))
 
 
 def test_a_database_that_refuses_the_password_leaves_no_secret(
