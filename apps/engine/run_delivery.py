@@ -62,7 +62,8 @@ class RunResult:
 
     `pages` are packed `Walked`. `refused` is the failure for which nothing stays; its record, if it has one, is the
     `culprit`. `wait`: nothing was kept, all begins again then, with the pages in `changed` as they are packed there.
-    `is_stopped`: nothing was kept, because the worker has to stop or the run is to be canceled.
+    `is_stopped`: nothing was kept, because the worker has to stop or the run is to be canceled; `standing` sends went
+    out all the same.
     """
 
     pages: list[bytes] = field(default_factory=list)
@@ -70,6 +71,7 @@ class RunResult:
     refused: Failure | None = None
     wait: Wait | None = None
     is_stopped: bool = False
+    standing: int = 0
     changed: dict[PageName, bytes] = field(default_factory=dict)
 
     @property
@@ -137,7 +139,8 @@ class RunDelivery(Delivery):
             refusal = commit_all(sessions)
         except MustStop:
             roll_back(sessions)
-            return RunResult(is_stopped=True, changed=found.changed)
+            standing = sum(send.failure is None for send in self._sent.values())
+            return RunResult(is_stopped=True, standing=standing, changed=found.changed)
         except RunFailed as failed:
             roll_back(sessions)
             found.culprit, found.refused = failed.culprit, failed.culprit.failure

@@ -10,13 +10,13 @@ from apps.engine.records import Page, unpack
 from apps.engine.result import PageResult, Wait
 from apps.engine.run_delivery import RunResult, opened
 from apps.errors.booking import book_page
-from apps.execution.books import count_page, log_lines
+from apps.execution.books import count_page, log_lines, log_run
 from apps.execution.claims import claim_page, due
 from apps.execution.journal import RunJournal, named
 from apps.execution.owned_run import cut_from
 from apps.execution.stored_pages import DEADLY_DELIVERIES
 from apps.execution.turns import pass_turn, take_turn
-from apps.runs.models import Intent, Run
+from apps.runs.models import Intent, LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.statuses import PageState
 
@@ -128,7 +128,10 @@ class WholeRunJournal(RunJournal):
         mine.update(state=PageState.FETCHED, lease_owner="", lease_until=None, deliveries=0)
         for (seq, part), payload in result.changed.items():
             PageRow.unscoped.filter(run_id=run.pk, seq=seq, part=part).update(payload=payload)
-        if not self._cancel_if_asked(run):
+        if self._cancel_if_asked(run):
+            if result.standing:
+                log_run(run, f"{result.standing:,} sends went out before and stand.", level=LogLevel.WARNING)
+        else:
             self._wait(result.wait or Wait(0, ""))
         pass_turn(run)
 

@@ -6,10 +6,12 @@ from contextlib import ExitStack
 import orjson
 import pytest
 
+from apps.core.clock import read_now
 from apps.errors.models import Error
 from apps.errors.states import ErrorState, Reason
 from apps.execution.worker import work_slice
 from apps.runs.models import Page, Run
+from apps.runs.reruns import start_rerun
 from apps.runs.services import cancel_run, start_run
 from apps.runs.statuses import RunOutcome, RunStatus
 from tests.fakes.killing import (
@@ -188,6 +190,44 @@ def test_killed_at_any_statement_of_ours_all_is_there_once(trial):
         assert trial.faults == [], f"death at statement {at}"
 
 
+def test_killed_at_any_statement_of_a_run_that_fails_nothing_is_there_and_one_error_is_open(trial):
+    trial.scene.place.execute("UPDATE incoming SET amount = -1 WHERE id = 8")
+    for at in range(1, 400, 7):
+        countdown = Countdown(at)
+        run = start_run(flow=trial.flow)
+        with dying_at_statement(countdown):
+            trial.work_until_death(run)
+        trial.scene.work_to_the_end(run)
+        assert (run.status, run.rolled_back, run.unit_errors) == (RunStatus.FAILED, 10, 1), f"death at statement {at}"
+        assert (trial.scene.loaded(), trial.scene.loaded("journal"), books()) == ([], [], [])
+        assert trial.scene.checkpoint(trial.flow) is None
+        if countdown.calls < at:
+            return
+    pytest.fail("the run never ended without a death")
+
+
+def test_a_later_run_that_goes_through_resolves_the_window(trial):
+    trial.scene.place.execute("UPDATE incoming SET amount = -1 WHERE id = 8")
+    error = trial.scene.only_error(trial.scene.run(trial.flow))
+    trial.scene.place.execute("UPDATE incoming SET amount = 8 WHERE id = 8")
+    run = trial.scene.run(trial.flow)
+    error.refresh_from_db()
+    assert (run.success, error.state, error.reason) == (10, ErrorState.RESOLVED, Reason.SUCCEEDED)
+
+
+def test_another_attempt_writes_what_the_failed_one_had_exported(calls):
+    flow = calls.apply(parent_of("R", RUN + "workflow_retry: 1\n"), child_of("R"))
+    failed = calls.run(flow, "good", "good", "refused")
+    calls.apply(parent_of("R", RUN + "workflow_retry: 1\n"), child_of("R").replace(F, "'F'"))
+    calls.scene.write("records.jsonl", b"")
+    Run.unscoped.filter(pk=failed.pk).update(not_before=read_now())
+    failed.refresh_from_db()
+    run = calls.scene.work_to_the_end(start_rerun(failed))
+    assert (run.outcome, run.success, run.pages_done) == (RunOutcome.COMPLETED, 3, 2)
+    assert [calls.marks(n) for n in (1, 2, 3)] == [GOOD] * 3
+    assert not Error.objects.of(run.account_id).open().exists()
+
+
 def test_workers_that_die_again_and_again_fail_the_run_in_the_end(trial):
     run = start_run(flow=trial.flow)
     with ExitStack() as stack:
@@ -262,6 +302,27 @@ def test_mails_that_went_out_at_once_are_told_as_uncompensated(calls, mail):
     run = calls.run(calls.scene.apply(mailing("now", REFUSED)), "good", "good", "good", "refused", "good")
     assert (run.rolled_back, calls.scene.place.rows("SELECT * FROM marks")) == (5, [])
     assert len(mail.subjects) == calls.scene.only_error(run).effects["uncompensated_count"] == 4
+
+
+def test_a_canceled_run_says_what_went_out_and_stands(calls, mail, monkeypatch):
+    flow = calls.scene.apply(mailing("now"))
+    calls.scene.write("records.jsonl", b"\n".join(orjson.dumps({"id": n, "way": "good"}) for n in range(1, 6)))
+    run = start_run(flow=flow)
+    monkeypatch.setattr("apps.execution.whole_run.WholeRunJournal.is_cancel_asked", canceling(run))
+    calls.scene.work_to_the_end(run)
+    assert (run.status, calls.scene.place.rows("SELECT * FROM marks")) == (RunStatus.CANCELED, [])
+    assert "2 sends went out before and stand." in calls.scene.log(run)
+    assert len(mail.subjects) == 2
+
+
+def canceling(run: Run):
+    """Somebody asks for the run's end while it is delivered."""
+
+    def is_asked(journal) -> bool:
+        cancel_run(run=run, member=None)
+        return True
+
+    return is_asked
 
 
 def test_a_wait_begins_the_whole_run_again_and_sends_nothing_twice(calls, mail):
