@@ -101,7 +101,7 @@ def test_every_subcommand_of_flow_and_connection_is_in_the_table() -> None:
         assert {(command, act) for act in made.subcommands()} - told == set()
 
 
-@pytest.mark.parametrize("end", ["manage.py up --demo", "pytest -n 2"])
+@pytest.mark.parametrize("end", ["manage.py up --demo", "pytest -n 3"])
 def test_installing_and_starting_is_one_line_with_exact_versions(end: str) -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv") and line.endswith(end)]
     assert len(lines) == 1
