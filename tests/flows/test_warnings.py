@@ -13,8 +13,15 @@ CUSTOM = "handling: custom_with_rollback, ends: end, handler: []"
 CONNECTIONS = {"files": "file", "target": "sql", "other": "sql", "shop": "http"}
 
 
+SILENT = "passes over failures"
+
+
 def told(*steps: str, head: str = "", **callees: list[str]) -> dict[str, str]:
-    """Place -> warning of a flow with these steps, and others that it calls."""
+    """Place -> warning of a flow with these steps, and others that it calls; not that failures are passed over."""
+    return {place: text for place, text in all_told(*steps, head=head, **callees).items() if SILENT not in text}
+
+
+def all_told(*steps: str, head: str = "", **callees: list[str]) -> dict[str, str]:
     texts = {key: text_of(key, found) for key, found in callees.items()}
     known = Known(connections={"production": CONNECTIONS}, callee=texts.get)
     found = warnings_of(parse_definition(text_of("orders", steps, head), known=known))
@@ -85,3 +92,21 @@ def test_a_run_that_is_one_scope_wants_a_bound_and_sends_nothing_now():
     assert told(LOAD, head=bounded) == {}
     now = f"{POST}, when: now, handling: continue"
     assert "sends now, inside the scope run" in told(LOAD, now, head=bounded)["steps[2]"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "field"),
+    [
+        ("handling: continue", "handling"),
+        ("on_error: ignore", "on_error"),
+        ("on_error: {policy: set_aside, exceptions: {duplicate: ignore}}", "on_error"),
+    ],
+)
+def test_failures_that_are_passed_over_without_a_word_to_anybody_are_told(answer, field):
+    found = all_told(f"{LOAD}, {answer}")
+    assert SILENT in found[f"steps[1].{field}"]
+    assert all_told(LOAD) == {}
+
+
+def test_a_called_flow_is_warned_about_when_it_is_saved_itself():
+    assert all_told("call: child", child=[f"{LOAD}, handling: continue"]) == {}

@@ -39,7 +39,8 @@ def warnings_of(definition: Definition) -> tuple[Mistake, ...]:
     found = [*two_connections(visits), *unbounded(definition)]
     for visit in visits:
         if isinstance(visit.step, Handled):
-            found += [*vanishing(visit), *too_nested(visit), *scope_warnings(visit, visit.step, definition.scope)]
+            found += [*vanishing(visit), *too_nested(visit), *silent(visit)]
+            found += scope_warnings(visit, visit.step, definition.scope)
     return tuple(Mistake(place_of(path), message, hint) for path, message, hint in found)
 
 
@@ -88,6 +89,17 @@ def too_nested(visit: Visit) -> Told:
     if isinstance(step, Handled) and step.handling is not None and visit.handlings >= MOST_NESTED:
         message = f"{visit.shown} has a handling inside {visit.handlings} others; more than {MOST_NESTED} are slower, "
         yield visit.path, message + "and hard to predict.", "handle the error in fewer places"
+
+
+def silent(visit: Visit) -> Told:
+    """A flow tells nobody of failures that are passed over; where they can be seen is said instead."""
+    step = visit.step
+    if not isinstance(step, Handled) or visit.calls:  # a called flow was warned about when it was saved itself
+        return
+    if step.handling == "continue" or "ignore" in step.on_error.outcomes:
+        field = "handling" if step.handling == "continue" else "on_error"
+        message = f"{visit.shown} passes over failures, and nobody is told of them: the records go on."
+        yield (*visit.path, field), message, "look at the resolved errors of the step from time to time"
 
 
 def scope_warnings(visit: Visit, step: Handled, scope: ScopeKind) -> Told:
