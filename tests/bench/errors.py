@@ -197,7 +197,7 @@ def pages_of(world: World) -> Iterator[tuple[str, str]]:
     yield "causes", "/errors/?view=causes"
     for tab in ("retrying", "snoozed", "resolved"):
         yield f"causes: {tab}", f"/errors/?view=causes&tab={tab}"
-    for name, query in (("search", "q=airport"), ("class", "class=duplicate"), ("mine", "assigned=me")):
+    for name, query in (("search", "q=airport"), ("class", "class=duplicate"), ("mine", "assignee=me")):
         yield f"causes: {name}", f"/errors/?view=causes&{query}"
     yield "cause", f"/errors/causes/{cause}/"
     yield "error", f"{place}/{error.pk}/"

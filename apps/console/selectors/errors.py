@@ -18,8 +18,10 @@ from apps.flows.models import Step
 from apps.runs.models import Capture
 
 PAGE_SIZE = 50
-MOST_COUNTED = 1_000
-MOST_CAUSES = 500
+MOST_COUNTED = 500
+MOST_CAUSES = 200
+MOST_CODES = 20
+"""A menu of more is not read; others are chosen from the page of their root cause."""
 SHOWN_MESSAGE = 400  # characters of a message in a list
 MOST_HISTORY = 20
 STATES = ("open", "resolved", "retrying", "all")
@@ -111,7 +113,7 @@ def choices_of(
         rows = rows.filter(flow=flow_id)
     facts = list(rows.newest_first().values_list("classification", "source", "code", "open_errors")[:MOST_CAUSES])
     classes, sources, codes = ([(str(row[place]), int(row[3])) for row in facts] for place in range(3))
-    return Choices(_choices(classes), _choices(sources), _choices(codes))
+    return Choices(_choices(classes), _choices(sources), _choices(codes)[:MOST_CODES])
 
 
 def _choices(pairs: Sequence[tuple[str, int]]) -> list[Choice]:
