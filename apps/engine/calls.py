@@ -9,6 +9,7 @@ from apps.engine.plan import Joint, Node, Plan, StepKind
 from apps.engine.ports import ErrorSource, Record
 from apps.engine.records import Item
 from apps.engine.result import PageResult, Tally
+from apps.engine.sending import run_import
 from apps.engine.steps import (
     admitted,
     expression_failure,
@@ -16,7 +17,6 @@ from apps.engine.steps import (
     mapped_bodies,
     run_branch,
     run_filter,
-    run_import,
     run_log,
     run_lookup,
     run_map,

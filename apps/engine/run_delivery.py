@@ -20,16 +20,14 @@ from apps.engine.delivery import (
     PageWaits,
     commit_all,
     enter,
-    merge,
     roll_back,
-    settle,
-    tell_standing,
 )
 from apps.engine.plan import Plan
 from apps.engine.ports import Failure, LedgerKey, Outage, Record, Session
 from apps.engine.records import Item, Malformed, Page, pack
 from apps.engine.result import FailedRecord, PageResult, Wait
 from apps.engine.sent import SentBook, uncompensated
+from apps.engine.settling import merge, settle, tell_standing
 from apps.engine.walk import Walk, outage_wait
 
 PageName = tuple[int, int]

@@ -4,11 +4,11 @@ The rest of the page would hold back the checkpoint, and the next run would expo
 """
 
 from apps.engine.calls import fold
-from apps.engine.delivery import end_where_it_stands, settle
 from apps.engine.plan import Plan
 from apps.engine.ports import ErrorSource, Failure
 from apps.engine.records import Page, unpack
 from apps.engine.result import PageResult
+from apps.engine.settling import end_where_it_stands, settle
 from apps.runs.models import Page as PageRow
 from apps.runs.models import Run
 from apps.runs.statuses import PageState

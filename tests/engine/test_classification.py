@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from apps.engine.classification import EXCEPTIONS, MESSAGES, SQL_CODES, STATUSES, classify
+from apps.engine.classification import EXCEPTIONS, MESSAGES, STATUSES, classify
+from apps.engine.database_codes import SQL_CODES
 from apps.engine.ports import Classification
 
 CASES = [
