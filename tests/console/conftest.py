@@ -1,11 +1,38 @@
-"""A user for the pages."""
+"""Who looks at the pages, and a flow to look at."""
 
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.test import Client
+
+from apps.accounts.models import Account, Member
+from apps.flows.models import Flow, Step
+from tests.console.screens import orders_flow, signed_in
+from tests.factories import make_member, step_of
 
 
 @pytest.fixture
 def mara(db: None) -> Any:
     return get_user_model().objects.create_user("mara", "mara@example.com", "a long password", first_name="Mara")
+
+
+@pytest.fixture
+def member(account: Account) -> Member:
+    return make_member(account)
+
+
+@pytest.fixture
+def page(member: Member) -> Client:
+    """The browser of the member."""
+    return signed_in(member.user)
+
+
+@pytest.fixture
+def orders(account: Account) -> Flow:
+    return orders_flow(account)
+
+
+@pytest.fixture
+def step(orders: Flow) -> Step:
+    return step_of(orders)

@@ -9,15 +9,10 @@ from apps.accounts.models import Account
 from apps.console.templatetags.errors import attempt_plan
 from apps.errors.models import Error
 from apps.flows.models import Step
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
-from tests.factories import make_cause, make_member, make_run, step_of
+from tests.console.screens import html_of, keyed_error, orders_flow, text_of
+from tests.factories import make_cause, make_run, step_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 @pytest.fixture

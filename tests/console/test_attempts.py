@@ -13,18 +13,8 @@ from apps.console.ranges import Range
 from apps.console.selectors.completed import range_sums
 from apps.flows.models import Environment, Flow
 from apps.runs.models import FlowState, Run
-from tests.console.screens import ended_run, html_of, orders_flow, signed_in, text_of, with_steps
+from tests.console.screens import ended_run, html_of, signed_in, text_of, with_steps
 from tests.factories import make_member
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def attempts_of(flow: Flow, noon: datetime, *outcomes: str) -> list[Run]:

@@ -6,29 +6,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Account, Member
+from apps.accounts.models import Member
 from apps.core.clock import wall_now
 from apps.errors.models import Cause, Error
 from apps.errors.services import resolve_errors
 from apps.flows.models import Step
-from tests.console.screens import html_of, orders_flow, signed_in, text_of
+from tests.console.screens import html_of, signed_in, text_of
 from tests.console.test_causes import CAUSES, failing, post
-from tests.factories import make_account, make_error, make_member, step_of
-
-
-@pytest.fixture
-def step(account: Account) -> Step:
-    return step_of(orders_flow(account))
-
-
-@pytest.fixture
-def member(account: Account) -> Member:
-    return make_member(account)
-
-
-@pytest.fixture
-def page(member: Member) -> Client:
-    return signed_in(member.user)
+from tests.factories import make_account, make_error, make_member
 
 
 def test_a_corrected_class_is_taken_back(page: Client, step: Step) -> None:

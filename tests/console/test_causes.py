@@ -10,31 +10,11 @@ from django.test import Client
 from apps.accounts.models import Account, Member, MemberRole, Role
 from apps.core import clock
 from apps.errors.models import BulkAct, Cause, CauseBucket, Comment, Error, ErrorTag, RetryData, Tag
-from apps.flows.models import Flow, Step
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
+from apps.flows.models import Step
+from tests.console.screens import html_of, keyed_error, signed_in, text_of
 from tests.factories import make_cause, make_error, make_flow, make_member, make_retry_data, make_run, step_of
 
 CAUSES = "/errors/?view=causes"
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def step(orders: Flow) -> Step:
-    return step_of(orders)
-
-
-@pytest.fixture
-def member(account: Account) -> Member:
-    return make_member(account)
-
-
-@pytest.fixture
-def page(member: Member) -> Client:
-    return signed_in(member.user)
 
 
 def failing(step: Step, count: int = 3, record: dict[str, Any] | None = None, **fields: Any) -> Cause:

@@ -8,13 +8,8 @@ from django.test import Client
 from apps.accounts.models import Account, Member, Role
 from apps.console import text_diff
 from apps.flows.models import Flow, Revision
-from tests.console.screens import DEFINITION, html_of, orders_flow, signed_in, text_of
+from tests.console.screens import DEFINITION, html_of, signed_in, text_of
 from tests.factories import make_member
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
 
 
 @pytest.fixture

@@ -29,16 +29,6 @@ def world(account: Account) -> World:
     return world
 
 
-@pytest.fixture
-def member(account: Account) -> Member:
-    return make_member(account)
-
-
-@pytest.fixture
-def page(member: Member) -> Client:
-    return signed_in(member.user)
-
-
 def keys(*names: str) -> list[int]:
     return list(Error.unscoped.filter(key__in=names).order_by("pk").values_list("pk", flat=True))
 

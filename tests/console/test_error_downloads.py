@@ -9,22 +9,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Account
 from apps.flows.models import Step
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in
-from tests.factories import make_account, make_cause, make_member, make_retry_data, make_run, step_of
+from tests.console.screens import html_of, keyed_error, signed_in
+from tests.factories import make_account, make_cause, make_member, make_retry_data, make_run
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def step(account: Account) -> Step:
-    return step_of(orders_flow(account))
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def open_url(step: Step, query: str) -> str:

@@ -7,31 +7,20 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Account
 from apps.core import clock
 from apps.errors.models import BulkAct, Error
 from apps.flows.models import Step
 from apps.runs.models import Run
 from tests.console.scenes import add_to_bucket
-from tests.console.screens import ended_run, html_of, keyed_error, orders_flow, signed_in, text_of
-from tests.factories import make_member, make_run, step_of
+from tests.console.screens import ended_run, html_of, keyed_error, text_of
+from tests.factories import make_run
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def step(account: Account) -> Step:
-    return step_of(orders_flow(account))
-
-
-@pytest.fixture
 def run(step: Step) -> Run:
     return make_run(step.flow)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def url(step: Step, state: str = "open") -> str:

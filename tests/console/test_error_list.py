@@ -10,7 +10,7 @@ from apps.accounts.models import Account, Member, MemberRole, Role
 from apps.console.selectors import errors as selectors
 from apps.errors.models import Error
 from apps.flows.models import Flow, Step
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
+from tests.console.screens import html_of, keyed_error, signed_in, text_of
 from tests.factories import (
     make_account,
     make_cause,
@@ -23,21 +23,6 @@ from tests.factories import (
 )
 
 SCRIPT = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def step(orders: Flow) -> Step:
-    return step_of(orders)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def open_path(step: Step, query: str = "") -> str:

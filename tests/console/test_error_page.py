@@ -13,7 +13,7 @@ from apps.console.selectors import errors as selectors
 from apps.errors.models import Cause, Error, RetryItem
 from apps.flows.models import Flow, Step
 from apps.runs.models import Capture
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
+from tests.console.screens import html_of, keyed_error, orders_flow, text_of
 from tests.factories import make_cause, make_flow, make_member, make_retry_data, make_run, make_user, step_of
 
 SCRIPT = "<script>alert(1)</script>"
@@ -23,11 +23,6 @@ SCRIPT = "<script>alert(1)</script>"
 def step(account: Account) -> Step:
     flow: Flow = orders_flow(account)
     return step_of(flow)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def path_of(error: Error, tab: str = "") -> str:

@@ -38,16 +38,6 @@ from tests.factories import (
 SCRIPT = "<script>alert(1)</script>"
 
 
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
-
-
 def test_a_flow_that_never_ran_says_so_and_what_next(page: Client, orders: Flow) -> None:
     html = html_of(page, f"/flows/{orders.pk}/")
     assert "This flow has not run yet" in html

@@ -10,18 +10,8 @@ from apps.accounts.models import Account
 from apps.console.selectors import history
 from apps.flows.models import Flow
 from apps.runs.models import Run
-from tests.console.screens import ended_run, html_of, orders_flow, signed_in, text_of, with_steps
+from tests.console.screens import ended_run, html_of, text_of, with_steps
 from tests.factories import make_member, make_run, make_step_run, make_user, step_of
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def empty_run(flow: Flow, at: datetime) -> Run:

@@ -13,18 +13,8 @@ from apps.engine.records import key_hash
 from apps.errors.models import Comment, Error, RetryItem, RetryVersion
 from apps.flows.models import Flow, Step
 from apps.runs.models import Run
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
+from tests.console.screens import html_of, keyed_error, signed_in, text_of
 from tests.factories import make_account, make_error, make_flow, make_member, make_run, make_user, step_of
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def step(orders: Flow) -> Step:
-    return step_of(orders)
 
 
 @pytest.fixture

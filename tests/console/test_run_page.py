@@ -9,18 +9,8 @@ from django.test import Client
 from apps.accounts.models import Account
 from apps.flows.models import Flow
 from apps.runs.models import LogLevel
-from tests.console.screens import ended_run, html_of, log_line, orders_flow, signed_in, text_of, with_steps
+from tests.console.screens import ended_run, html_of, log_line, text_of, with_steps
 from tests.factories import make_account, make_flow, make_member, make_run, make_user, step_of
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def test_a_run_shows_its_counts_as_they_were_at_its_end(page: Client, orders: Flow, noon: datetime) -> None:

@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Account
-from apps.flows.models import Flow, Step
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
-from tests.factories import make_account, make_flow, make_member, make_run, step_of
+from apps.flows.models import Step
+from tests.console.screens import html_of, keyed_error, text_of
+from tests.factories import make_account, make_flow, make_run, step_of
 
 ODD = [
     "\x00", "a\x00b", "%", "_", "\\", "'", '"', "\"'", "--", "*", "***", "a*", "AND", "OR NOT", "a NEAR b",
@@ -19,21 +19,6 @@ ODD = [
     "::", "<script>alert(1)</script>", "r-", "r-0", "e-x", "c-1", "f-1", "e-99999999999999999999", "%00",
     "\ufffd", "\ufeff", "１２", "²",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def step(orders: Flow) -> Step:
-    return step_of(orders)
-
-
-@pytest.fixture
-def page(account: Account) -> Client:
-    return signed_in(make_member(account).user)
 
 
 def search(page: Client, question: str) -> str:

@@ -8,23 +8,13 @@ from django.test import Client
 from apps.accounts.models import Account, Member, Role
 from apps.errors.models import Error, ErrorTag, SavedView, Tag
 from apps.flows.models import Step
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
+from tests.console.screens import html_of, keyed_error, signed_in, text_of
 from tests.factories import make_account, make_flow, make_integration, make_member, make_run, make_user, step_of
-
-
-@pytest.fixture
-def step(account: Account) -> Step:
-    return step_of(orders_flow(account))
 
 
 @pytest.fixture
 def member(account: Account) -> Member:
     return make_member(account, user=make_user("mara", first_name="Mara"))
-
-
-@pytest.fixture
-def page(member: Member) -> Client:
-    return signed_in(member.user)
 
 
 @pytest.fixture

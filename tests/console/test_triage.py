@@ -8,21 +8,11 @@ from django.test import Client
 from apps.accounts.models import Account, Member, MemberRole, Role
 from apps.errors.models import BulkAct, Cause, Error, ErrorTag, RetryItem, Tag
 from apps.errors.services import perform_act
-from apps.flows.models import Flow, Step
-from tests.console.screens import html_of, keyed_error, orders_flow, signed_in, text_of
-from tests.factories import make_account, make_cause, make_flow, make_member, make_run, make_user, step_of
+from apps.flows.models import Step
+from tests.console.screens import html_of, keyed_error, signed_in, text_of
+from tests.factories import make_account, make_cause, make_flow, make_member, make_run, make_user
 
 CAUSES = "/errors/?view=causes"
-
-
-@pytest.fixture
-def orders(account: Account) -> Flow:
-    return orders_flow(account)
-
-
-@pytest.fixture
-def step(orders: Flow) -> Step:
-    return step_of(orders)
 
 
 @pytest.fixture
@@ -33,11 +23,6 @@ def member(account: Account) -> Member:
 @pytest.fixture
 def ana(account: Account) -> Member:
     return make_member(account, user=make_user("ana", first_name="Ana"), role=Role.MONITOR)
-
-
-@pytest.fixture
-def page(member: Member) -> Client:
-    return signed_in(member.user)
 
 
 @pytest.fixture
