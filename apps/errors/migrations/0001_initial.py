@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("accounts", "0001_initial"),
+        ("accounts", "0002_member_role"),
         ("flows", "0001_initial"),
         ("runs", "0001_initial"),
     ]
@@ -31,6 +31,10 @@ class Migration(migrations.Migration):
                             ("tag", "Tag"),
                             ("cancel", "Cancel retry"),
                             ("delete", "Delete"),
+                            ("edit", "Edit retry data"),
+                            ("classify", "Change class"),
+                            ("sent", "Mark as sent"),
+                            ("upload", "Upload retry data"),
                         ],
                         max_length=8,
                     ),
@@ -116,7 +120,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("snoozed_until", models.DateTimeField(blank=True, null=True)),
-                ("snooze_until_count", models.BigIntegerField(blank=True, null=True)),
+                (
+                    "snooze_until_count",
+                    models.BigIntegerField(blank=True, help_text="Errors still to come.", null=True),
+                ),
                 ("open_errors", models.BigIntegerField(default=0)),
                 ("total_errors", models.BigIntegerField(default=0)),
                 ("first_seen_at", models.DateTimeField(default=apps.core.clock.wall_now)),
@@ -176,10 +183,43 @@ class Migration(migrations.Migration):
                         db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="flows.step"
                     ),
                 ),
+                (
+                    "class_by_rule",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("connection", "Connection"),
+                            ("intermittent", "Intermittent"),
+                            ("rate_limit", "Rate limit"),
+                            ("too_large", "Too large"),
+                            ("duplicate", "Duplicate"),
+                            ("missing", "Missing"),
+                            ("parse", "Parse"),
+                            ("value", "Value"),
+                            ("none", "None"),
+                        ],
+                        help_text="What a member's class replaced.",
+                        max_length=16,
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "root cause",
                 "db_table": "cause",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("open_errors__gt", 0)),
+                        fields=["account", "-last_seen_at"],
+                        name="causes_open_of_account",
+                    ),
+                    models.Index(fields=["step", "classification"], name="causes_by_class_of_step"),
+                    models.Index(
+                        condition=models.Q(("merged_into__isnull", False)), fields=["merged_into"], name="causes_merged"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("step", "version", "fingerprint"), name="causes_by_fingerprint")
+                ],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -400,6 +440,78 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "error",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "open"), ("retry_run__isnull", True)),
+                        fields=["step", "-id"],
+                        name="errors_open_by_step",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "open"), ("retry_run__isnull", True)),
+                        fields=["account", "-id"],
+                        name="errors_inbox",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "resolved")),
+                        fields=["step", "-resolved_at", "-id"],
+                        name="errors_resolved_by_step",
+                    ),
+                    models.Index(fields=["cause", "-id"], name="errors_by_cause"),
+                    models.Index(fields=["run", "step", "id"], name="errors_of_run"),
+                    models.Index(
+                        condition=models.Q(
+                            ("key_hash__isnull", False),
+                            models.Q(("state", "open"), ("passed_run__isnull", True), _connector="OR"),
+                        ),
+                        fields=["flow", "key_hash"],
+                        name="errors_to_auto_resolve",
+                    ),
+                    models.Index(fields=["account", "key_hash", "id"], name="errors_journey"),
+                    models.Index(
+                        condition=models.Q(("next_attempt_at__isnull", False)),
+                        fields=["next_attempt_at"],
+                        name="errors_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("retry_run__isnull", False)),
+                        fields=["retry_run", "id"],
+                        name="errors_under_retry",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "open"), ("assignee__isnull", False)),
+                        fields=["assignee", "-id"],
+                        name="errors_mine",
+                    ),
+                    models.Index(fields=["account", "occurred_at"], name="errors_to_purge"),
+                    models.Index(
+                        condition=models.Q(("state", "resolved")),
+                        fields=["account", "-resolved_at", "-id"],
+                        name="errors_resolved",
+                    ),
+                    models.Index(
+                        condition=models.Q(
+                            ("state", "open"), ("retry_run__isnull", True), models.Q(("unit", "record"), _negated=True)
+                        ),
+                        fields=["account", "-id"],
+                        name="errors_open_units",
+                    ),
+                    models.Index(
+                        condition=models.Q(
+                            ("next_attempt_at__isnull", False), ("retry_run__isnull", False), _connector="OR"
+                        ),
+                        fields=["cause"],
+                        include=("account", "next_attempt_at", "attempts", "retry_run"),
+                        name="errors_at_work",
+                    ),
+                    models.Index(condition=models.Q(("has_notes", True)), fields=["cause", "id"], name="errors_noted"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open"), ("key_hash__isnull", False)),
+                        fields=("step", "key_hash", "collision_no"),
+                        name="errors_one_open_per_key",
+                    )
+                ],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -434,33 +546,45 @@ class Migration(migrations.Migration):
                 (
                     "error",
                     models.ForeignKey(
+                        blank=True,
                         db_constraint=False,
                         db_index=False,
+                        null=True,
                         on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="+",
                         to="errors.error",
                     ),
                 ),
+                (
+                    "cause",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="errors.cause",
+                    ),
+                ),
             ],
             options={
                 "db_table": "comment",
+                "indexes": [
+                    models.Index(fields=["error", "id"], name="comments_of_error"),
+                    models.Index(
+                        condition=models.Q(("cause__isnull", False)), fields=["cause", "id"], name="comments_of_cause"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("error__isnull", True), ("cause__isnull", True), _connector="XOR"),
+                        name="comments_on_one_thing",
+                    )
+                ],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
             ],
-        ),
-        migrations.AddField(
-            model_name="cause",
-            name="sample_error",
-            field=models.ForeignKey(
-                blank=True,
-                db_constraint=False,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.DO_NOTHING,
-                related_name="+",
-                to="errors.error",
-            ),
         ),
         migrations.CreateModel(
             name="BulkItem",
@@ -500,6 +624,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "bulk_item",
+                "constraints": [models.UniqueConstraint(fields=("act", "error"), name="bulk_items_one_per_error")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -585,6 +710,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "retry_item",
+                "indexes": [
+                    models.Index(fields=["error", "id"], name="retry_items_of_error"),
+                    models.Index(
+                        condition=models.Q(("state", "waiting")), fields=["run", "seq"], name="retry_items_waiting"
+                    ),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("run", "error"), name="retry_items_one_per_error")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -632,6 +764,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "retry_version",
+                "constraints": [models.UniqueConstraint(fields=("error", "version"), name="retry_versions_by_number")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -682,6 +815,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "step_state",
+                "indexes": [
+                    models.Index(fields=["account"], name="step_states_of_account"),
+                    models.Index(fields=["flow"], name="step_states_of_flow"),
+                ],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -704,6 +841,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "tag",
+                "constraints": [models.UniqueConstraint(fields=("account", "name"), name="tags_by_name")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -746,6 +884,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "error_tag",
+                "indexes": [models.Index(fields=["tag", "-error"], name="error_tags_by_tag")],
+                "constraints": [models.UniqueConstraint(fields=("error", "tag"), name="error_tags_one_each")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -894,145 +1034,186 @@ class Migration(migrations.Migration):
                 ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(
-                condition=models.Q(("state", "open"), ("retry_run__isnull", True)),
-                fields=["step", "-id"],
-                name="errors_open_by_step",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(
-                condition=models.Q(("state", "open"), ("retry_run__isnull", True)),
-                fields=["account", "-id"],
-                name="errors_inbox",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(
-                condition=models.Q(("state", "resolved")),
-                fields=["step", "-resolved_at", "-id"],
-                name="errors_resolved_by_step",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(fields=["cause", "-id"], name="errors_by_cause"),
-        ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(fields=["run", "step", "id"], name="errors_of_run"),
-        ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(
-                condition=models.Q(
-                    ("key_hash__isnull", False),
-                    models.Q(("state", "open"), ("passed_run__isnull", True), _connector="OR"),
+        migrations.CreateModel(
+            name="Assignment",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
                 ),
-                fields=["flow", "key_hash"],
-                name="errors_to_auto_resolve",
-            ),
+                (
+                    "error",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="errors.error",
+                    ),
+                ),
+                (
+                    "cause",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="errors.cause",
+                    ),
+                ),
+                (
+                    "assignee",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="accounts.member",
+                    ),
+                ),
+                (
+                    "assigned_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="accounts.member",
+                    ),
+                ),
+                ("at", models.DateTimeField(default=apps.core.clock.wall_now)),
+                ("mailed_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "db_table": "assignment",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("mailed_at__isnull", True)),
+                        fields=["assignee", "id"],
+                        name="assignments_to_mail",
+                    ),
+                    models.Index(
+                        condition=models.Q(("error__isnull", False)), fields=["error"], name="assignments_of_error"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("error__isnull", True), ("cause__isnull", True), _connector="XOR"),
+                        name="assignments_of_one_thing",
+                    )
+                ],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(fields=["account", "key_hash", "id"], name="errors_journey"),
+        migrations.CreateModel(
+            name="SavedView",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.member",
+                    ),
+                ),
+                ("name", models.CharField(max_length=64)),
+                ("query", models.TextField()),
+                ("is_shared", models.BooleanField(default=False)),
+            ],
+            options={
+                "db_table": "saved_view",
+                "indexes": [
+                    models.Index(condition=models.Q(("is_shared", True)), fields=["account"], name="saved_views_shared")
+                ],
+                "constraints": [models.UniqueConstraint(fields=("member", "name"), name="saved_views_by_name")],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(
-                condition=models.Q(("next_attempt_at__isnull", False)), fields=["next_attempt_at"], name="errors_due"
-            ),
+        migrations.CreateModel(
+            name="Upload",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.member",
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("content", models.BinaryField()),
+                (
+                    "act",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="errors.bulkact",
+                    ),
+                ),
+                ("at", models.DateTimeField(default=apps.core.clock.wall_now)),
+            ],
+            options={
+                "db_table": "upload",
+                "indexes": [models.Index(fields=["account", "at"], name="uploads_by_age")],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(
-                condition=models.Q(("retry_run__isnull", False)), fields=["retry_run", "id"], name="errors_under_retry"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(
-                condition=models.Q(("state", "open"), ("assignee__isnull", False)),
-                fields=["assignee", "-id"],
-                name="errors_mine",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="error",
-            index=models.Index(fields=["account", "occurred_at"], name="errors_to_purge"),
-        ),
-        migrations.AddConstraint(
-            model_name="error",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open"), ("key_hash__isnull", False)),
-                fields=("step", "key_hash", "collision_no"),
-                name="errors_one_open_per_key",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="comment",
-            index=models.Index(fields=["error", "id"], name="comments_of_error"),
-        ),
-        migrations.AddIndex(
+        migrations.AddField(
             model_name="cause",
-            index=models.Index(
-                condition=models.Q(("open_errors__gt", 0)),
-                fields=["account", "-last_seen_at"],
-                name="causes_open_of_account",
+            name="sample_error",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="errors.error",
             ),
-        ),
-        migrations.AddIndex(
-            model_name="cause",
-            index=models.Index(fields=["step", "classification"], name="causes_by_class_of_step"),
-        ),
-        migrations.AddConstraint(
-            model_name="cause",
-            constraint=models.UniqueConstraint(fields=("step", "version", "fingerprint"), name="causes_by_fingerprint"),
-        ),
-        migrations.AddConstraint(
-            model_name="bulkitem",
-            constraint=models.UniqueConstraint(fields=("act", "error"), name="bulk_items_one_per_error"),
-        ),
-        migrations.AddIndex(
-            model_name="retryitem",
-            index=models.Index(fields=["error", "id"], name="retry_items_of_error"),
-        ),
-        migrations.AddIndex(
-            model_name="retryitem",
-            index=models.Index(
-                condition=models.Q(("state", "waiting")), fields=["run", "seq"], name="retry_items_waiting"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="retryitem",
-            constraint=models.UniqueConstraint(fields=("run", "error"), name="retry_items_one_per_error"),
-        ),
-        migrations.AddConstraint(
-            model_name="retryversion",
-            constraint=models.UniqueConstraint(fields=("error", "version"), name="retry_versions_by_number"),
-        ),
-        migrations.AddIndex(
-            model_name="stepstate",
-            index=models.Index(fields=["account"], name="step_states_of_account"),
-        ),
-        migrations.AddIndex(
-            model_name="stepstate",
-            index=models.Index(fields=["flow"], name="step_states_of_flow"),
-        ),
-        migrations.AddConstraint(
-            model_name="tag",
-            constraint=models.UniqueConstraint(fields=("account", "name"), name="tags_by_name"),
-        ),
-        migrations.AddIndex(
-            model_name="errortag",
-            index=models.Index(fields=["tag", "-error"], name="error_tags_by_tag"),
-        ),
-        migrations.AddConstraint(
-            model_name="errortag",
-            constraint=models.UniqueConstraint(fields=("error", "tag"), name="error_tags_one_each"),
         ),
     ]

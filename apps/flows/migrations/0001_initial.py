@@ -59,9 +59,16 @@ class Migration(migrations.Migration):
                         to="accounts.account",
                     ),
                 ),
+                (
+                    "offline_after",
+                    models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take it offline."),
+                ),
             ],
             options={
                 "db_table": "connection",
+                "constraints": [
+                    models.UniqueConstraint(fields=("account", "environment", "name"), name="connections_by_name")
+                ],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -95,6 +102,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "integration",
+                "constraints": [models.UniqueConstraint(fields=("account", "slug"), name="integrations_by_slug")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -171,6 +179,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "flow",
+                "indexes": [
+                    models.Index(condition=models.Q(("enabled", True)), fields=["next_due_at"], name="flows_due")
+                ],
+                "constraints": [models.UniqueConstraint(fields=("account", "key"), name="flows_by_key")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -213,25 +225,20 @@ class Migration(migrations.Migration):
                         to="accounts.member",
                     ),
                 ),
+                (
+                    "callees",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Flow key -> revision of each flow that it calls."
+                    ),
+                ),
             ],
             options={
                 "db_table": "revision",
+                "constraints": [models.UniqueConstraint(fields=("flow", "number"), name="revisions_by_number")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
             ],
-        ),
-        migrations.AddField(
-            model_name="flow",
-            name="revision",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="flows.revision",
-            ),
         ),
         migrations.CreateModel(
             name="Step",
@@ -289,6 +296,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "step",
+                "constraints": [models.UniqueConstraint(fields=("flow", "key"), name="steps_by_key")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -332,37 +340,127 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "checkpoint",
+                "constraints": [models.UniqueConstraint(fields=("flow", "step"), name="checkpoints_one_per_step")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
-        migrations.AddConstraint(
-            model_name="connection",
-            constraint=models.UniqueConstraint(fields=("account", "environment", "name"), name="connections_by_name"),
+        migrations.CreateModel(
+            name="Hook",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key_sha256", models.CharField(editable=False, max_length=64)),
+                ("key_sealed", models.BinaryField()),
+                ("key_id", models.CharField(editable=False, max_length=16)),
+                ("waiting", models.BigIntegerField(default=0)),
+                ("waiting_bytes", models.BigIntegerField(default=0)),
+                ("created_at", models.DateTimeField(default=apps.core.clock.wall_now, editable=False)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "flow",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="hooks",
+                        to="flows.flow",
+                    ),
+                ),
+                (
+                    "step",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="hook", to="flows.step"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "hook",
+                "constraints": [models.UniqueConstraint(fields=("key_sha256",), name="hooks_by_key")],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddConstraint(
-            model_name="integration",
-            constraint=models.UniqueConstraint(fields=("account", "slug"), name="integrations_by_slug"),
+        migrations.CreateModel(
+            name="Share",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=128)),
+                ("gate", models.FloatField(default=0)),
+                ("booked", models.FloatField(default=0)),
+                ("token", models.BinaryField(blank=True, null=True)),
+                ("token_key_id", models.CharField(blank=True, editable=False, max_length=16)),
+                ("renewing_until", models.FloatField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "share",
+                "constraints": [models.UniqueConstraint(fields=("account", "key"), name="shares_by_key")],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddConstraint(
-            model_name="revision",
-            constraint=models.UniqueConstraint(fields=("flow", "number"), name="revisions_by_number"),
+        migrations.CreateModel(
+            name="Ledger",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("due_at", models.DateTimeField(default=apps.core.clock.wall_now)),
+                ("trimmed_at", models.DateTimeField(blank=True, null=True)),
+                ("rows", models.BigIntegerField(blank=True, null=True)),
+                ("oldest_at", models.DateTimeField(blank=True, null=True)),
+                ("removed", models.BigIntegerField(default=0)),
+                ("problem", models.TextField(blank=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "connection",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="ledger", to="flows.connection"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "ledger",
+                "indexes": [models.Index(fields=["due_at"], name="ledgers_due")],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddIndex(
+        migrations.AddField(
             model_name="flow",
-            index=models.Index(condition=models.Q(("enabled", True)), fields=["next_due_at"], name="flows_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="flow",
-            constraint=models.UniqueConstraint(fields=("account", "key"), name="flows_by_key"),
-        ),
-        migrations.AddConstraint(
-            model_name="step",
-            constraint=models.UniqueConstraint(fields=("flow", "key"), name="steps_by_key"),
-        ),
-        migrations.AddConstraint(
-            model_name="checkpoint",
-            constraint=models.UniqueConstraint(fields=("flow", "step"), name="checkpoints_one_per_step"),
+            name="revision",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="flows.revision",
+            ),
         ),
     ]

@@ -195,9 +195,73 @@ class Migration(migrations.Migration):
                         to="accounts.member",
                     ),
                 ),
+                ("attempts", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "rerun_canceled",
+                    models.CharField(blank=True, help_text="Why it is not run again after all.", max_length=255),
+                ),
+                ("unique_id", models.CharField(blank=True, max_length=128)),
+                (
+                    "includes_rest",
+                    models.BooleanField(
+                        default=False,
+                        help_text="A retry that also does the steps that went on when its records failed.",
+                    ),
+                ),
+                (
+                    "is_forced",
+                    models.BooleanField(
+                        default=False,
+                        help_text="A retry that sends records although a newer pass of theirs went through.",
+                    ),
+                ),
             ],
             options={
                 "db_table": "run",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "queued")), fields=["not_before"], name="runs_queued_due"
+                    ),
+                    models.Index(
+                        condition=models.Q(("status", "running")), fields=["lease_until"], name="runs_lease_running"
+                    ),
+                    models.Index(fields=["flow", "-id"], name="runs_newest_of_flow"),
+                    models.Index(
+                        condition=models.Q(("outcome", "empty"), _negated=True),
+                        fields=["flow", "-id"],
+                        name="runs_not_empty_of_flow",
+                    ),
+                    models.Index(
+                        condition=models.Q(("status", "queued"), ("status", "running"), _connector="OR"),
+                        fields=["account", "-id"],
+                        name="runs_active_of_account",
+                    ),
+                    models.Index(fields=["flow", "status", "-id"], name="runs_by_status_of_flow"),
+                    models.Index(fields=["account", "created_at", "id"], name="runs_by_time_of_account"),
+                    models.Index(fields=["batch"], name="runs_of_batch"),
+                    models.Index(
+                        condition=models.Q(("status", "retrying")),
+                        fields=["account", "not_before"],
+                        name="runs_to_be_run_again",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("scheduled_for__isnull", False), ("start_step__isnull", True)),
+                        fields=("flow", "kind", "scheduled_for"),
+                        name="runs_one_per_schedule",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("scheduled_for__isnull", False), ("start_step__isnull", False)),
+                        fields=("flow", "kind", "start_step", "scheduled_for"),
+                        name="runs_one_per_due_slot",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "flow")),
+                        fields=("root_run", "attempt"),
+                        name="runs_one_per_attempt",
+                    ),
+                ],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -280,6 +344,22 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "page",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "done"), _negated=True),
+                        fields=["run", "seq", "part"],
+                        name="pages_not_done",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "delivering")),
+                        fields=["lease_until"],
+                        name="pages_lease_delivering",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "parked")), fields=["not_before"], name="pages_parked_due"
+                    ),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("run", "seq", "part"), name="pages_one_per_part")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -385,6 +465,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "capture",
+                "indexes": [models.Index(fields=["run", "id"], name="captures_of_run")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -438,6 +519,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "run_log",
+                "indexes": [models.Index(fields=["run", "id"], name="run_logs_of_run")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -490,9 +572,16 @@ class Migration(migrations.Migration):
                         to="flows.step",
                     ),
                 ),
+                (
+                    "collisions",
+                    models.BigIntegerField(
+                        default=0, help_text="Records that share their trace key with another record of the run."
+                    ),
+                ),
             ],
             options={
                 "db_table": "step_run",
+                "constraints": [models.UniqueConstraint(fields=("run", "step"), name="step_runs_one_per_step")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -596,102 +685,194 @@ class Migration(migrations.Migration):
                 ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(condition=models.Q(("status", "queued")), fields=["not_before"], name="runs_queued_due"),
+        migrations.CreateModel(
+            name="Machine",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=80)),
+                ("workers", models.PositiveSmallIntegerField(default=0)),
+                ("seen_at", models.DateTimeField(default=apps.core.clock.wall_now)),
+            ],
+            options={
+                "db_table": "machine",
+                "constraints": [models.UniqueConstraint(fields=("name",), name="machines_by_name")],
+            },
         ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("status", "running")), fields=["lease_until"], name="runs_lease_running"
-            ),
+        migrations.CreateModel(
+            name="Arrival",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("received_at", models.DateTimeField(default=apps.core.clock.wall_now)),
+                ("records", models.IntegerField()),
+                ("given", models.IntegerField(default=0)),
+                ("size", models.IntegerField(help_text="Bytes of the body as it was received.")),
+                ("headers", models.JSONField(blank=True, default=dict)),
+                ("body", models.BinaryField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "flow",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="flows.flow",
+                    ),
+                ),
+                (
+                    "hook",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="flows.hook",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="runs.run",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "arrival",
+                "indexes": [models.Index(fields=["hook", "run", "id"], name="arrivals_of_hook")],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(fields=["flow", "-id"], name="runs_newest_of_flow"),
+        migrations.CreateModel(
+            name="Delivery",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=64)),
+                ("arrival", models.BigIntegerField()),
+                ("records", models.IntegerField()),
+                ("received_at", models.DateTimeField(default=apps.core.clock.wall_now)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "hook",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="flows.hook",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "deliveries",
+                "db_table": "delivery",
+                "indexes": [models.Index(fields=["hook", "received_at"], name="deliveries_by_age")],
+                "constraints": [models.UniqueConstraint(fields=("hook", "digest"), name="deliveries_once_per_hook")],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("outcome", "empty"), _negated=True),
-                fields=["flow", "-id"],
-                name="runs_not_empty_of_flow",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("status", "queued"), ("status", "running"), _connector="OR"),
-                fields=["account", "-id"],
-                name="runs_active_of_account",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(fields=["flow", "status", "-id"], name="runs_by_status_of_flow"),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(fields=["account", "created_at", "id"], name="runs_by_time_of_account"),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(fields=["batch"], name="runs_of_batch"),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("scheduled_for__isnull", False), ("start_step__isnull", True)),
-                fields=("flow", "kind", "scheduled_for"),
-                name="runs_one_per_schedule",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("scheduled_for__isnull", False), ("start_step__isnull", False)),
-                fields=("flow", "kind", "start_step", "scheduled_for"),
-                name="runs_one_per_due_slot",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="run",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "flow")), fields=("root_run", "attempt"), name="runs_one_per_attempt"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="page",
-            index=models.Index(
-                condition=models.Q(("state", "done"), _negated=True),
-                fields=["run", "seq", "part"],
-                name="pages_not_done",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="page",
-            index=models.Index(
-                condition=models.Q(("state", "delivering")), fields=["lease_until"], name="pages_lease_delivering"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="page",
-            index=models.Index(condition=models.Q(("state", "parked")), fields=["not_before"], name="pages_parked_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="page",
-            constraint=models.UniqueConstraint(fields=("run", "seq", "part"), name="pages_one_per_part"),
-        ),
-        migrations.AddIndex(
-            model_name="capture",
-            index=models.Index(fields=["run", "id"], name="captures_of_run"),
-        ),
-        migrations.AddIndex(
-            model_name="runlog",
-            index=models.Index(fields=["run", "id"], name="run_logs_of_run"),
-        ),
-        migrations.AddConstraint(
-            model_name="steprun",
-            constraint=models.UniqueConstraint(fields=("run", "step"), name="step_runs_one_per_step"),
+        migrations.CreateModel(
+            name="TestRun",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("revision", models.IntegerField(default=0)),
+                ("text", models.TextField()),
+                ("size", models.IntegerField(default=20)),
+                ("records", models.BinaryField(blank=True, null=True)),
+                ("cause", models.BigIntegerField(blank=True, null=True)),
+                (
+                    "errors",
+                    models.JSONField(blank=True, default=list, encoder=django.core.serializers.json.DjangoJSONEncoder),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("stage", models.CharField(blank=True, help_text="What it is doing now.", max_length=255)),
+                ("problem", models.TextField(blank=True, help_text="Why there is no whole report.")),
+                ("report", models.BinaryField(blank=True, null=True)),
+                ("change_no", models.IntegerField(default=0)),
+                ("fence", models.IntegerField(default=0)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("hinted_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=apps.core.clock.wall_now)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "flow",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="flows.flow"
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.member",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "test_run",
+                "indexes": [
+                    models.Index(fields=["account", "flow", "-id"], name="test_runs_of_flow"),
+                    models.Index(fields=["created_at"], name="test_runs_by_age"),
+                    models.Index(
+                        condition=models.Q(("status__in", ["queued", "running"])),
+                        fields=["id"],
+                        name="test_runs_under_way",
+                    ),
+                ],
+            },
+            managers=[
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
         ),
     ]
