@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.accounts.models import Member
+from apps.console.selectors.run_words import person
+from apps.errors.models import ErrorTag, Tag
 from apps.flows.models import Step
 from tests.console.screens import html_of, keyed_error, signed_in
 from tests.factories import make_account, make_cause, make_member, make_retry_data, make_run
@@ -51,6 +54,20 @@ def test_no_cell_is_a_formula(page: Client, step: Step, message: str) -> None:
     assert (row["message"], row["trace key"]) == (f"'{message}", f"'{message[:20]}")
 
 
+def test_assignee_and_tags_have_columns_of_their_own(page: Client, step: Step, member: Member) -> None:
+    error = keyed_error(make_run(step.flow), step, "A", assignee=member, has_notes=True)
+    keyed_error(make_run(step.flow), step, "B", has_notes=True)
+    for name in ("Shop asked", "=1+1"):
+        tag = Tag.unscoped.create(account=step.account, name=name)
+        ErrorTag.unscoped.create(account=step.account, error=error, tag=tag)
+    rows = {row["trace key"]: row for row in csv_of(page, open_url(step, "?format=csv"))}
+    assert (rows["A"]["assignee"], rows["A"]["tags"]) == (person(member), "'=1+1, Shop asked")
+    assert (rows["B"]["assignee"], rows["B"]["tags"]) == ("", "")
+    told = {row["trace_key"]: row for row in json.loads(content(page, open_url(step, "?format=json")))}
+    assert (told["A"]["assignee"], told["A"]["tags"]) == (person(member), ["=1+1", "Shop asked"])
+    assert (told["B"]["assignee"], told["B"]["tags"]) == ("", [])
+
+
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_only_what_matches_the_filters_is_in_it(page: Client, step: Step, kind: str) -> None:
     for key in ("A", "B"):
@@ -87,10 +104,13 @@ def test_the_lists_over_all_steps_are_downloaded_too(page: Client, step: Step, p
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_a_download_takes_few_queries_whatever_its_size(
-    page: Client, step: Step, django_assert_max_num_queries: Any, kind: str
+    page: Client, step: Step, member: Member, django_assert_max_num_queries: Any, kind: str
 ) -> None:
+    tag = Tag.unscoped.create(account=step.account, name="Shop asked")
     for number in range(30):
-        make_retry_data(keyed_error(make_run(step.flow), step, f"A-{number}"))
+        error = keyed_error(make_run(step.flow), step, f"A-{number}", assignee=member, has_notes=True)
+        ErrorTag.unscoped.create(account=step.account, error=error, tag=tag)
+        make_retry_data(error)
     with django_assert_max_num_queries(8):
         content(page, open_url(step, f"?format={kind}"))
 
