@@ -26,6 +26,12 @@ Changes = dict[Path, Any]
 WHOLE = {"autocomplete": "off", "spellcheck": "false"}
 
 
+def line_of_text(label: str, help_text: str, max_length: int, **attributes: str) -> forms.CharField:
+    """A field that may be empty, for what no browser is to correct."""
+    widget = forms.TextInput(WHOLE | attributes)
+    return forms.CharField(required=False, max_length=max_length, label=label, help_text=help_text, widget=widget)
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a form speaks of: the flow, its definition as plain values, and how much there is of it right now."""
@@ -124,19 +130,13 @@ class ScheduleForm(SettingForm):
     name, title = "schedule", "Schedule"
     places: ClassVar[Mapping[str, str]] = {"schedule": "cron"}
 
-    cron = forms.CharField(
-        required=False,
-        max_length=120,
-        label="Cron expression",
-        help_text="Minute, hour, day, month, weekday. */15 * * * * is every 15 minutes. Empty: no schedule.",
-        widget=forms.TextInput(WHOLE),
+    cron = line_of_text(
+        "Cron expression",
+        "Minute, hour, day, month, weekday. */15 * * * * is every 15 minutes. Empty: no schedule.",
+        120,
     )
-    time_zone = forms.CharField(
-        required=False,
-        max_length=64,
-        label="Time zone",
-        help_text="Such as Europe/Berlin. Changes of the clocks are followed. Empty: UTC.",
-        widget=forms.TextInput(WHOLE | {"list": "time-zones"}),
+    time_zone = line_of_text(
+        "Time zone", "Such as Europe/Berlin. Changes of the clocks are followed. Empty: UTC.", 64, list="time-zones"
     )
     overlap = forms.ChoiceField(
         choices=Overlap.choices, label="If a run is still under way", help_text="What becomes of the run that is due."
@@ -181,12 +181,10 @@ class WorkflowRetryForm(SettingForm):
     backoff = forms.BooleanField(
         required=False, label="Wait twice as long each time", help_text="At most 24 hours between two attempts."
     )
-    unique_id = forms.CharField(
-        required=False,
-        max_length=500,
-        label="Unique id of the payload",
-        help_text="A template such as {{ record.batch }}: a newer run with the same one cancels what waits.",
-        widget=forms.TextInput(WHOLE),
+    unique_id = line_of_text(
+        "Unique id of the payload",
+        "A template such as {{ record.batch }}: a newer run with the same one cancels what waits.",
+        500,
     )
 
     def shown(self) -> dict[str, Any]:
@@ -240,12 +238,8 @@ class AutoResolveForm(SettingForm):
 class TraceKeyForm(SettingForm):
     name, title = "trace-key", "Trace key"
 
-    trace_key = forms.CharField(
-        required=False,
-        max_length=2_000,
-        label="Template",
-        help_text="Such as {{ record.id }} or {{ record.shop }}-{{ record.number }}. Empty: the usual key.",
-        widget=forms.TextInput(WHOLE),
+    trace_key = line_of_text(
+        "Template", "Such as {{ record.id }} or {{ record.shop }}-{{ record.number }}. Empty: the usual key.", 2_000
     )
 
     def shown(self) -> dict[str, Any]:

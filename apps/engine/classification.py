@@ -7,17 +7,18 @@ message. Every pattern runs in linear time. A new rule is one line here and one 
 import re
 from collections.abc import Mapping
 
-from apps.engine.database_codes import class_of_code
+from apps.engine.database_codes import (
+    CONNECTION,
+    DUPLICATE,
+    INTERMITTENT,
+    MISSING,
+    PARSE,
+    RATE_LIMIT,
+    TOO_LARGE,
+    VALUE,
+    class_of_code,
+)
 from apps.engine.ports import Classification, ErrorSource, Failure
-
-CONNECTION = Classification.CONNECTION
-INTERMITTENT = Classification.INTERMITTENT
-RATE_LIMIT = Classification.RATE_LIMIT
-TOO_LARGE = Classification.TOO_LARGE
-DUPLICATE = Classification.DUPLICATE
-MISSING = Classification.MISSING
-PARSE = Classification.PARSE
-VALUE = Classification.VALUE
 
 EXCEPTIONS: Mapping[str, Classification] = {
     "ConnectionRefusedError": CONNECTION,
@@ -173,6 +174,11 @@ def classify(source: str, code: str, message: str) -> str:
     """The `Classification` of a failure from its source, the foreign system's own code and its message."""
     shown = message[:LONGEST_MESSAGE]
     return str(_by_code(code, shown) or _by_source(source) or _by_message(f"{code} {shown}"))
+
+
+def class_of_expression(kind: str) -> str:
+    """The class of an expression that failed on a record, by the kind of its `ExpressionError`; blank without one."""
+    return WORDS.get(kind, "")
 
 
 def _by_code(code: str, message: str) -> Classification | None:

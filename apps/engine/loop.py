@@ -1,6 +1,7 @@
 """The page loop: fetch, store, deliver, commit, and again, until the window is through or the slice is over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -94,6 +95,17 @@ class Paused(Exception):  # noqa: N818 (not an error: the run goes on later)
     """Nothing can be done for this run now; it has been put aside with its due time."""
 
 
+@contextmanager
+def answering(journal: Journal) -> Iterator[None]:
+    """What stops the export is answered by the journal, and leaves the block: the run waits, or has failed."""
+    try:
+        yield
+    except Outage as outage:
+        journal.wait_for_source(outage)
+    except ConnectorError as error:
+        journal.fail_export(error)
+
+
 def work(delivery: Delivery, reader: Reader, journal: Journal, is_slice_over: Callable[[], bool]) -> bool:
     """Work on a run until it ends, must wait, or the slice is over (then True: there is more to do)."""
     if not reader.is_resumable and not spool(reader, journal):
@@ -140,7 +152,7 @@ def store_all(reader: Reader, journal: RunJournal, is_slice_over: Callable[[], b
     """Store every page. None: all are stored; else the slice is over, and whether there is more to do."""
     if not reader.is_resumable:
         journal.restart_export()
-    try:
+    with answering(journal):
         while (fetched := reader.next()) is not None:
             if journal.next_ordinal + fetched.records > most:
                 raise too_many_for_scope(most)
@@ -149,14 +161,9 @@ def store_all(reader: Reader, journal: RunJournal, is_slice_over: Callable[[], b
                 return False
             if is_slice_over() and reader.is_resumable:
                 return True
-    except Outage as outage:
-        journal.wait_for_source(outage)
-        return False
-    except ConnectorError as error:
-        journal.fail_export(error)
-        return False
-    journal.end_export()
-    return None
+        journal.end_export()
+        return None
+    return False
 
 
 def too_many_for_scope(most: int) -> ConnectorError:
@@ -169,23 +176,15 @@ def too_many_for_scope(most: int) -> ConnectorError:
 
 def next_page(reader: Reader, journal: Journal) -> Page | None:
     """The next page to deliver; None when the run has ended or waits."""
-    try:
+    with suppress(Paused), answering(journal):
         page = journal.next_page()
         if page is not None:
             return page
         fetched = None if journal.is_exported else reader.next()
-        if fetched is None:
-            journal.finish()
-            return None
-        return journal.store(fetched, claim=True)
-    except Paused:
-        return None
-    except Outage as outage:
-        journal.wait_for_source(outage)
-        return None
-    except ConnectorError as error:
-        journal.fail_export(error)
-        return None
+        if fetched is not None:
+            return journal.store(fetched, claim=True)
+        journal.finish()
+    return None
 
 
 def spool(reader: Reader, journal: Journal) -> bool:
@@ -194,20 +193,15 @@ def spool(reader: Reader, journal: Journal) -> bool:
         return True
     journal.restart_export()
     spooled = 0
-    try:
+    with answering(journal):
         while (fetched := reader.next()) is not None:
             spooled += fetched.records
             if spooled > MAX_SPOOLED:
                 raise too_many_to_spool()
             journal.store(fetched, claim=False)
-    except Outage as outage:
-        journal.wait_for_source(outage)
-        return False
-    except ConnectorError as error:
-        journal.fail_export(error)
-        return False
-    journal.end_export()
-    return True
+        journal.end_export()
+        return True
+    return False
 
 
 def too_many_to_spool() -> ConnectorError:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from apps.engine.records import FailedRecord, Item
+from apps.engine.records import FailedRecord, Item, Name
 
 __all__ = ["FailedRecord", "LogLine", "PageResult", "Tally", "Wait"]
 
@@ -26,11 +26,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of the run log; `node` None: the run itself."""
+    """One line of the run log; `node` None: the run itself. `name` and `key` tell the record that it is about."""
 
     level: str
     node: int | None
     text: str
+    name: Name | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

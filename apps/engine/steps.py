@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from apps.engine.classification import class_of_expression
 from apps.engine.expressions import ExpressionError
 from apps.engine.plan import END, Node
 from apps.engine.ports import (
@@ -21,18 +22,11 @@ from apps.engine.walk import Walk, component_failure
 
 T = TypeVar("T")
 
-EXPRESSION_CLASS = {
-    "missing": Classification.MISSING,
-    "parse": Classification.PARSE,
-    "value": Classification.VALUE,
-    "limit": Classification.TOO_LARGE,
-}
-
 
 def expression_failure(source: str, error: ExpressionError) -> Failure:
     """An expression that failed on a record, in the words of the console."""
     code = f"{source}_{error.kind}"
-    return Failure(source, code, str(error), EXPRESSION_CLASS.get(error.kind, ""), field=error.field)
+    return Failure(source, code, str(error), class_of_expression(error.kind), field=error.field)
 
 
 # --- filters ------------------------------------------------------------------------------------------------------

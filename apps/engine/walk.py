@@ -279,10 +279,10 @@ class Walk:
 
     def log(self, level: str, node: Node, text: str, item: Item | None = None) -> None:
         """Say something once, however often the page is walked; what a rollback undoes stays said."""
-        name = (node.index, item.name if item is not None else None, text)
-        if name not in self._told:
-            self._told.add(name)
-            self.result.log.append(LogLine(level, node.index, text))
+        name = item.name if item is not None else None
+        if (node.index, name, text) not in self._told:
+            self._told.add((node.index, name, text))
+            self.result.log.append(LogLine(level, node.index, text, name, item.key if item is not None else ""))
 
     def key_at(self, node: Node, item: Item) -> str:
         """The trace key of an item at a step that may have a template of its own."""

@@ -14,6 +14,7 @@ from apps.connectors.email_messages.addresses import Address, AddressError, pars
 from apps.connectors.email_messages.config import EmailConfig, EmailImportOptions
 from apps.connectors.email_messages.html import EscapedTemplate
 from apps.connectors.files.encode import csv_cells
+from apps.engine.classification import class_of_expression
 from apps.engine.expressions import ExpressionError, Scope, compile_template
 from apps.engine.ports import Classification, ErrorSource, Failure, Record
 
@@ -22,11 +23,6 @@ Render = Callable[[Record, Scope], object]
 POLICY = SMTP.clone(cte_type="7bit")
 """Everything is ASCII on the wire: no server has to know 8BITMIME, and no value can end a line by itself."""
 LONGEST_HEADER = 900
-EXPRESSION_CLASSES = {
-    "missing": Classification.MISSING,
-    "parse": Classification.PARSE,
-    "limit": Classification.TOO_LARGE,
-}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _NO_FILE_NAME = re.compile(r'[/\\:*?"<>|]')
 
@@ -143,7 +139,7 @@ class Composer:
         try:
             value = str(self._templates[name](record, scope))
         except ExpressionError as error:
-            kind = EXPRESSION_CLASSES.get(error.kind, Classification.VALUE)
+            kind = class_of_expression(error.kind) or Classification.VALUE
             raise LetterError(f"mapping_{error.kind}", f"{label(name)}: {error}", name, kind) from None
         encoded(value, name)
         return value

@@ -56,12 +56,10 @@ def settings_page(
 @member_page
 def save_setting(request: HttpRequest, flow_id: int, section: str) -> HttpResponse:
     """Save one section as a new revision."""
-    get_flow(request, flow_id, to=Act.EDIT_FLOWS)
-    head = head_of(request, flow_id)
-    form = section_form(request, head, section)
-    status, conflict = saved(request, head.flow, form)
+    form = section_form(request, flow_id, section)
+    status, conflict = saved(request, form)
     if status:
-        return settings_page(request, head, form, status=status, conflict=conflict)
+        return settings_page(request, head_of(request, flow_id), form, status=status, conflict=conflict)
     return redirect(f"{reverse('console:flow-settings', args=[flow_id])}#{section}")
 
 
@@ -69,15 +67,14 @@ def save_setting(request: HttpRequest, flow_id: int, section: str) -> HttpRespon
 @member_page
 def preview_setting(request: HttpRequest, flow_id: int, section: str) -> HttpResponse:
     """What the values that were sent would do; nothing is saved. A fragment for a script, else the page."""
+    form = section_form(request, flow_id, section)
+    return story(request, form) or settings_page(request, head_of(request, flow_id), form)
+
+
+def section_form(request: HttpRequest, flow_id: int, section: str) -> SettingForm:
+    """What was sent for a section. Raises Http404 for what is none, and for a flow without a definition."""
     get_flow(request, flow_id, to=Act.EDIT_FLOWS)
     head = head_of(request, flow_id)
-    form = section_form(request, head, section)
-    if request.headers.get("HX-Request"):
-        return render(request, "flow/_story.html", {"form": form})
-    return settings_page(request, head, form)
-
-
-def section_form(request: HttpRequest, head: FlowHead, section: str) -> SettingForm:
     if section not in SECTIONS or head.flow.revision is None:
         raise Http404("There is no such setting.")
     return SECTIONS[section](request.POST, subject_of(head))
@@ -96,7 +93,7 @@ def step_handling(request: HttpRequest, flow_id: int, step_id: int) -> HttpRespo
 def save_handling(request: HttpRequest, flow_id: int, step_id: int) -> HttpResponse:
     """Save it as a new revision."""
     form = handling_form(request, flow_id, step_id, Act.EDIT_FLOWS)
-    status, conflict = saved(request, form.subject.flow, form)
+    status, conflict = saved(request, form)
     if status:
         return handling_page(request, form, step_id, status=status, conflict=conflict)
     return redirect("console:step-handling", flow_id, step_id)
@@ -107,9 +104,7 @@ def save_handling(request: HttpRequest, flow_id: int, step_id: int) -> HttpRespo
 def preview_handling(request: HttpRequest, flow_id: int, step_id: int) -> HttpResponse:
     """What the values that were sent would do; nothing is saved."""
     form = handling_form(request, flow_id, step_id, Act.EDIT_FLOWS)
-    if request.headers.get("HX-Request"):
-        return render(request, "flow/_story.html", {"form": form})
-    return handling_page(request, form, step_id)
+    return story(request, form) or handling_page(request, form, step_id)
 
 
 def handling_form(request: HttpRequest, flow_id: int, step_id: int, act: Act) -> HandlingForm:
@@ -143,9 +138,15 @@ def handling_page(
     return render(request, "flow/handling.html", context, status=status)
 
 
-# --- saving ----------------------------------------------------------------------------------------------------------
-def saved(request: HttpRequest, flow: Flow, form: SettingForm) -> tuple[int, str]:
+# --- what was sent ----------------------------------------------------------------------------------------------------
+def story(request: HttpRequest, form: SettingForm) -> HttpResponse | None:
+    """What the sent values would do, for a script that asks for that alone."""
+    return render(request, "flow/_story.html", {"form": form}) if request.headers.get("HX-Request") else None
+
+
+def saved(request: HttpRequest, form: SettingForm) -> tuple[int, str]:
     """Save what a form says: 0, or the status with which it comes back, and what to say above it."""
+    flow = form.subject.flow
     if not form.is_valid() or flow.revision is None:
         return UNPROCESSABLE, ""
     if revision_in(request) != flow.revision.number:
