@@ -84,6 +84,21 @@ def in_buckets(column: str, counted: str) -> Check:
     )
 
 
+def of_ended(value: str, *conditions: str) -> str:
+    """SQL for a value of a run that has ended, 0 for others and for retries."""
+    counted = " AND ".join(["r.kind = 'flow'", "r.ended_at IS NOT NULL", *conditions])
+    return f"CASE WHEN {counted} THEN {value} ELSE 0 END"
+
+
+def epoch_ms(column: str) -> str:
+    """SQL for the whole milliseconds since 1970; SQLite keeps a moment as text, and without a fraction if it is 0."""
+    if connection.vendor == "sqlite":
+        seconds = f"CAST(strftime('%s', substr({column}, 1, 19)) AS INTEGER)"
+        return f"({seconds} * 1000 + CAST(substr({column} || '000', 21, 3) AS INTEGER))"
+    return f"FLOOR(EXTRACT(EPOCH FROM {column}) * 1000)"
+
+
+TOOK_MS = f"{epoch_ms('r.ended_at')} - {epoch_ms('r.started_at')}"
 CHECKS = [
     *kept(
         "step_state",
@@ -140,7 +155,13 @@ CHECKS = [
     in_buckets("success", "r.success"),
     in_buckets("ignored", "r.ignored"),
     in_buckets("errors", "r.errors + r.unit_errors"),
-    in_buckets("runs", "CASE WHEN r.kind = 'flow' AND r.attempt = 1 AND r.ended_at IS NOT NULL THEN 1 ELSE 0 END"),
+    in_buckets("runs", of_ended("1", "r.attempt = 1")),
+    in_buckets(
+        "run_ms", of_ended(f"{epoch_ms('r.ended_at')} - {epoch_ms('r.started_at')}", "r.started_at IS NOT NULL")
+    ),
+    in_buckets("run_success", of_ended("r.success")),
+    in_buckets("run_ignored", of_ended("r.ignored")),
+    in_buckets("run_errors", of_ended("r.errors + r.unit_errors")),
     Check("orphaned errors", ORPHANS),
 ]
 

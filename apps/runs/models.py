@@ -299,7 +299,11 @@ class FlowState(AccountScoped):
 
 
 class Bucket(HotScoped):
-    """What a flow did in one minute or half hour; the page commit adds to it."""
+    """What a flow did in one minute or half hour; the page commit adds to it.
+
+    `runs` and the sums beside it are of whole runs: those that started in this slot and have ended, retries aside; the
+    end of a run adds them. The attempts of a run that was run again are one run, and all of them are in its sums.
+    """
 
     flow = models.ForeignKey(Flow, **LOOSE)
     grain = models.PositiveSmallIntegerField(choices=Grain)
@@ -312,6 +316,10 @@ class Bucket(HotScoped):
     auto_resolved = models.BigIntegerField(default=0)
     busy_ms = models.BigIntegerField(default=0)
     runs = models.IntegerField(default=0)
+    run_ms = models.BigIntegerField(default=0)
+    run_success = models.BigIntegerField(default=0)
+    run_ignored = models.BigIntegerField(default=0)
+    run_errors = models.BigIntegerField(default=0)
 
     class Meta:
         db_table = "bucket"
@@ -322,13 +330,15 @@ class Bucket(HotScoped):
 
 
 class RunLog(HotScoped):
-    """One line of a run's log."""
+    """One line of a run's log. One about the run itself has no step; it begins with what happened and a colon."""
 
     run = models.ForeignKey(Run, **LOOSE)
     at = models.DateTimeField(default=wall_now)
     level = models.PositiveSmallIntegerField(choices=LogLevel, default=LogLevel.INFO)
     step = models.ForeignKey(Step, null=True, blank=True, **LOOSE)
     page_seq = models.BigIntegerField(null=True, blank=True)
+    key = models.CharField(max_length=128, blank=True, help_text="The trace key of the record that the line is about.")
+    error_id = models.BigIntegerField(null=True, blank=True, help_text="The error that the line belongs to.")
     text = models.TextField()
 
     class Meta:

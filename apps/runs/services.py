@@ -8,13 +8,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from apps.accounts.models import Member
-from apps.core.bulk import add_up
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
 from apps.core.text import short
 from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
-from apps.runs.models import LAST_RUNS, Bucket, FlowState, Grain, Intent, Page, Run, RunLog
+from apps.runs.buckets import count_in_buckets
+from apps.runs.models import LAST_RUNS, FlowState, Intent, Page, Run, RunLog
 from apps.runs.statuses import OUTCOME_LETTERS, PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
@@ -153,14 +153,6 @@ def end_run(run: Run, *, status: str, outcome: str, **facts: Any) -> None:
     count_out(run, was_running=was_running, outcome=outcome)
     count_in_buckets(run)
     wake_next(run)
-
-
-def count_in_buckets(run: Run) -> None:
-    """One more run of the flow ended in this minute and half hour; retries and further attempts are no other runs."""
-    if run.kind == RunKind.FLOW and run.attempt == 1:
-        minute = int(read_now().timestamp()) // 60
-        rows = [(run.flow_id, grain, minute // grain, run.account_id, 1) for grain in (Grain.MINUTE, Grain.HALF_HOUR)]
-        add_up(Bucket, ["flow", "grain", "slot"], ["runs"], rows, fixed=["account"])
 
 
 def wake_next(run: Run) -> None:

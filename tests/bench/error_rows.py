@@ -225,7 +225,10 @@ UPDATE step_run s SET errors = n.records, unit_errors = n.units, success = 1000 
   count(*) FILTER (WHERE reason IN ('manual', 'retried', 'sent')) AS people
   FROM error e GROUP BY run_id, step_id) n WHERE n.run_id = s.run_id AND n.step_id = s.step_id;
 INSERT INTO bucket (account_id, flow_id, grain, slot, success, ignored, errors, rolled_back, resolved, auto_resolved,
-  busy_ms, runs) SELECT account_id, flow_id, 30, floor(extract(epoch FROM started_at) / 1800)::int AS slot,
-  sum(success), 0, sum(errors + unit_errors), 0, 0, 0, 1000, count(*) FILTER (WHERE kind = 'flow')
+  busy_ms, runs, run_ms, run_success, run_ignored, run_errors) SELECT account_id, flow_id, 30,
+  floor(extract(epoch FROM started_at) / 1800)::int AS slot, sum(success), 0, sum(errors + unit_errors), 0, 0, 0, 1000,
+  count(*) FILTER (WHERE kind = 'flow'), coalesce(sum(1000 * extract(epoch FROM ended_at - started_at))
+  FILTER (WHERE kind = 'flow'), 0), coalesce(sum(success) FILTER (WHERE kind = 'flow'), 0), 0,
+  coalesce(sum(errors + unit_errors) FILTER (WHERE kind = 'flow'), 0)
   FROM run GROUP BY account_id, flow_id, slot
 """
