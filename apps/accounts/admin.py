@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from apps.accounts.models import Account, AuditEntry, Member, MemberRole, Profile, Token
+from apps.accounts.models import Account, AuditEntry, KeptAnswer, Member, MemberRole, Profile, Token
 from apps.core.admin import HistoryAdmin, HouseAdmin, KeptAdmin
 
 
@@ -48,6 +48,14 @@ class TokenAdmin(HistoryAdmin):
     exclude = ("sha256",)
 
 
+@admin.register(KeptAnswer)
+class KeptAnswerAdmin(HistoryAdmin):
+    list_display = ("key_sha256", "at", "status", "account")
+    list_filter = ("status",)
+    list_select_related = ("account",)
+    search_fields = ("key_sha256",)
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(HistoryAdmin):
     list_display = ("at", "actor_kind", "member", "act", "object_kind", "object_id", "account")
@@ -58,8 +66,8 @@ class AuditEntryAdmin(HistoryAdmin):
 
 @admin.register(Profile)
 class ProfileAdmin(HouseAdmin):
-    list_display = ("user", "theme", "times", "time_zone", "density")
-    list_filter = ("theme", "times", "density")
+    list_display = ("user", "theme", "times", "time_zone", "date_order", "density", "default_range")
+    list_filter = ("theme", "times", "date_order", "density")
     list_select_related = ("user",)
     search_fields = ("user__username", "user__email")
     autocomplete_fields = ("user",)

@@ -1,10 +1,11 @@
 """Accounts, their members with roles, API tokens, and the audit log."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
-from apps.core.clock import wall_now
+from apps.core.clock import time_zones, wall_now
 from apps.core.models import LOOSE, AccountScoped, HotScoped
 
 
@@ -40,16 +41,34 @@ class TimeStyle(models.TextChoices):
     RELATIVE = "relative", "Relative"
 
 
+class DateOrder(models.TextChoices):
+    DAY = "day", "Day first: 20 Nov"
+    MONTH = "month", "Month first: Nov 20"
+    YEAR = "year", "Year first: 2026-11-20"
+
+
 class Density(models.TextChoices):
-    COMFORTABLE = "comfortable", "Comfortable"
     COMPACT = "compact", "Compact"
+    COMFORTABLE = "comfortable", "Comfortable"
+
+
+class DefaultRange(models.TextChoices):
+    DAY = "24h", "Last 24 hours"
+    WEEK = "7d", "Last 7 days"
+    MONTH = "30d", "Last 30 days"
+
+
+def check_time_zone(name: str) -> None:
+    """A name that no machine knows would break every page that shows a time."""
+    if name not in time_zones():
+        raise ValidationError(f"“{name[:60]}” is no time zone: use a name such as Europe/Berlin.")
 
 
 class Account(models.Model):
     """The tenant: owns everything below. It is closed, never deleted."""
 
     name = models.CharField(max_length=120)
-    time_zone = models.CharField(max_length=64, default="UTC")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
     retention_days = models.PositiveSmallIntegerField(choices=RetentionDays, default=RetentionDays.THIRTY)
     created_at = models.DateTimeField(default=wall_now, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -119,6 +138,27 @@ class Token(AccountScoped):
         return f"{self.prefix}…"
 
 
+class KeptAnswer(HotScoped):
+    """What an API call with an idempotency key was answered: for a day the same key gets the same answer.
+
+    `status` is null while the first call is under way.
+    """
+
+    key_sha256 = models.CharField(max_length=64)
+    request_sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField(default=wall_now)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    content = models.BinaryField(default=bytes, blank=True, editable=False)
+
+    class Meta:
+        db_table = "kept_answer"
+        constraints = [models.UniqueConstraint(fields=["account", "key_sha256"], name="kept_answers_by_key")]
+        indexes = [models.Index(fields=["at"], name="kept_answers_oldest")]
+
+    def __str__(self) -> str:
+        return self.key_sha256[:12]
+
+
 class AuditEntry(HotScoped):
     """Who did what to which object, and when; only ever added to."""
 
@@ -152,8 +192,12 @@ class Profile(models.Model):
     )
     theme = models.CharField(max_length=8, choices=Theme, default=Theme.SYSTEM)
     times = models.CharField(max_length=8, choices=TimeStyle, default=TimeStyle.ABSOLUTE)
-    time_zone = models.CharField(max_length=64, blank=True, help_text="Blank: the time zone of the account.")
-    density = models.CharField(max_length=12, choices=Density, default=Density.COMFORTABLE)
+    time_zone = models.CharField(
+        max_length=64, blank=True, validators=[check_time_zone], help_text="Blank: the time zone of the account."
+    )
+    date_order = models.CharField(max_length=8, choices=DateOrder, default=DateOrder.DAY)
+    default_range = models.CharField(max_length=8, choices=DefaultRange, default=DefaultRange.WEEK)
+    density = models.CharField(max_length=12, choices=Density, default=Density.COMPACT)
     shortcuts_on = models.BooleanField(default=True)
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from apps.accounts.models import Profile
 from apps.console.access import ENVIRONMENTS, environment_of, find_member
 from apps.console.selectors.pulse import Pulse, pulse_of
-from apps.console.wording import duration_text
+from apps.console.wording import DAY_FIRST, duration_text, moment_text
 from apps.core.clock import wall_now
 
 THEMES = ("system", "light", "dark")
@@ -26,12 +27,20 @@ class Preferences:
     theme: str = "system"
     times: str = "absolute"  # or relative
     time_zone: str = settings.TIME_ZONE
+    date_order: str = DAY_FIRST  # or month, year
     density: str = "compact"  # or comfortable
     shortcuts: bool = True
+    default_range: str = "7d"  # of dashboards and charts whose address names none
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    def moment(self, moment: datetime, now: datetime, *, with_seconds: bool = True, with_zone: bool = False) -> str:
+        """`20 Nov 15:02:41`, in the member's zone and order."""
+        return moment_text(
+            moment, now, self.zone, order=self.date_order, with_seconds=with_seconds, with_zone=with_zone
+        )
 
 
 @dataclass(frozen=True)
@@ -101,22 +110,30 @@ def console(request: HttpRequest) -> dict[str, Any]:
 
 def preferences_of(request: HttpRequest) -> Preferences:
     """The signed-in member's preferences, else the defaults."""
-    member = find_member(request)  # the profile comes with the member
-    user = member.user if member is not None else getattr(request, "user", None)
-    return profile_of(user) if user is not None else Preferences()
+    if not hasattr(request, "flowmend_preferences"):
+        member = find_member(request)  # the profile comes with the member
+        if member is not None:
+            found = profile_of(member.user, member.account.time_zone)
+        else:
+            found = profile_of(getattr(request, "user", None))
+        request.flowmend_preferences = found  # type: ignore[attr-defined]
+    preferences: Preferences = request.flowmend_preferences  # type: ignore[attr-defined]
+    return preferences
 
 
-def profile_of(user: Any) -> Preferences:
-    """What the user's profile says, or the defaults for a user who has none."""
+def profile_of(user: Any, time_zone: str = settings.TIME_ZONE) -> Preferences:
+    """What the user's profile says, or the defaults for a user who has none; `time_zone`: where it names none."""
     profile: Profile | None = getattr(user, "profile", None)
     if profile is None:
-        return Preferences()
+        return Preferences(time_zone=time_zone)
     return Preferences(
         theme=profile.theme,
         times=profile.times,
-        time_zone=profile.time_zone or settings.TIME_ZONE,
+        time_zone=profile.time_zone or time_zone,
+        date_order=profile.date_order,
         density=profile.density,
         shortcuts=profile.shortcuts_on,
+        default_range=profile.default_range,
     )
 
 

@@ -14,7 +14,7 @@ from apps.console.statuses import look_of
 from apps.flows.models import Integration
 from apps.runs.statuses import RunOutcome, RunStatus, Trigger
 
-DEFAULT_RANGE, DEFAULT_SORT = "7d", "-open"
+DEFAULT_SORT = "-open"
 RANGES = ("24h", "7d", "30d")
 UNDER_WAY = (RunStatus.RUNNING.value, RunStatus.QUEUED.value, RunStatus.RETRYING.value)
 LAST_STATUSES = [*RunOutcome.values, *UNDER_WAY, "never_run"]
@@ -57,7 +57,8 @@ def completed_context(request: HttpRequest, rows: Iterable[FlowRow], span: Range
 
 def span_of(request: HttpRequest) -> Range:
     """The range that is shown; its problem says what was wrong with the one that was asked for."""
-    return range_of(request.GET, preferences_of(request).zone, default=DEFAULT_RANGE)
+    prefs = preferences_of(request)
+    return range_of(request.GET, prefs.zone, default=prefs.default_range)
 
 
 def filter_rows(request: HttpRequest, rows: Iterable[FlowRow]) -> list[FlowRow]:

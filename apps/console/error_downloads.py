@@ -35,7 +35,7 @@ def error_download(request: HttpRequest, rows: ErrorQuerySet, name: str) -> Stre
     if request.GET["format"] == "csv":
         plain = related.defer("effects").iterator(CHUNK)
         lines = ((*row_of(error), ", ".join(tags)) for error, tags in with_tags(plain))
-        return csv_stream(f"{name}.csv", HEADER, lines)
+        return csv_stream(f"{name}.csv", HEADER, lines, zone)
     answer = StreamingHttpResponse(
         json_lines(with_tags(related.select_related("retry_data").iterator(CHUNK))), content_type="application/json"
     )

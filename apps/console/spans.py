@@ -12,7 +12,6 @@ from django.http import HttpRequest, QueryDict
 
 from apps.console.filters import Choice, Filter, address_with, hidden_fields
 from apps.console.ranges import PRESETS
-from apps.console.wording import moment_text
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def span_in(query: QueryDict, zone: ZoneInfo, now: datetime, *, prefix: str = ""
     """The same for the query of another list, or for a second stretch."""
     given = [query.get(f"{prefix}{name}", "").strip() for name in ("from", "to")]
     if any(given):
-        return _custom(given, zone, now)
+        return _custom(given, zone)
     name = query.get(f"{prefix}range", "")
     if name not in PRESETS:
         return Span()
@@ -46,12 +45,12 @@ def span_in(query: QueryDict, zone: ZoneInfo, now: datetime, *, prefix: str = ""
     return Span(name, now - length, None, words)
 
 
-def _custom(given: Sequence[str], zone: ZoneInfo, now: datetime) -> Span:
+def _custom(given: Sequence[str], zone: ZoneInfo) -> Span:
     since, until = (_moment(text, zone) for text in given)
     bad = [text for text, moment in zip(given, (since, until), strict=True) if text and moment is None]
     problem = f"“{bad[0][:40]}” is no time such as 2026-11-20T15:04, so it was left out." if bad else ""
-    words = [f"from {moment_text(since, now, zone)}"] if since else []
-    words += [f"to {moment_text(until, now, zone)}"] if until else []
+    words = [f"from {since.astimezone(zone):%Y-%m-%d %H:%M}"] if since else []
+    words += [f"to {until.astimezone(zone):%Y-%m-%d %H:%M}"] if until else []
     return Span("custom" if words else "", since, until, " ".join(words) or "any time", problem)
 
 

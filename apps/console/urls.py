@@ -10,6 +10,7 @@ from apps.console.views.design import design
 from apps.console.views.health import health
 from apps.console.views.home import home
 from apps.console.views.live import live
+from apps.console.views.profile import profile
 from apps.console.views.records import record_journey, search
 from apps.console.views.sign_in import SignIn, SignOut
 
@@ -48,6 +49,7 @@ urlpatterns = [
     *test_urls.urlpatterns,
     path("records/", search, name="search"),
     path("records/<key:key>/", record_journey, name="record"),
+    path("profile/", profile, name="profile"),
     path("healthz", health, name="health"),
     path("live/", live, name="live"),
     path("design/", design, name="design"),

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+DAY_FIRST, MONTH_FIRST, YEAR_FIRST = "day", "month", "year"
 
 
 def count_text(number: int | float | None) -> str:
@@ -58,12 +59,28 @@ def _one_unit(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def moment_text(moment: datetime, now: datetime, zone: ZoneInfo, *, with_zone: bool = False) -> str:
+def moment_text(
+    moment: datetime,
+    now: datetime,
+    zone: ZoneInfo,
+    *,
+    order: str = DAY_FIRST,
+    with_seconds: bool = True,
+    with_zone: bool = False,
+) -> str:
     """`20 Nov 15:02:41`, with the year when it is not the current one, and with `CET` when asked."""
     local = moment.astimezone(zone)
-    year = "" if local.year == now.astimezone(zone).year else f" {local.year}"
-    text = f"{local.day} {local:%b}{year} {local:%H:%M:%S}"
+    text = f"{date_text(local, now.astimezone(zone), order)} {local:{'%H:%M:%S' if with_seconds else '%H:%M'}}"
     return f"{text} {local.tzname()}" if with_zone else text
+
+
+def date_text(local: datetime, now: datetime, order: str = DAY_FIRST) -> str:
+    """`20 Nov`, `Nov 20`, or with another year `20 Nov 2025`, `Nov 20, 2025`; year first always whole: `2026-11-20`."""
+    if order == YEAR_FIRST:
+        return f"{local:%Y-%m-%d}"
+    if order == MONTH_FIRST:
+        return f"{local:%b} {local.day}" + ("" if local.year == now.year else f", {local.year}")
+    return f"{local.day} {local:%b}" + ("" if local.year == now.year else f" {local.year}")
 
 
 def countdown_text(moment: datetime, now: datetime) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -84,6 +86,12 @@ def read_now(using: str = "default") -> datetime:
 def wall_now() -> datetime:
     """This machine's clock in UTC, for columns that only people read (`created_at`); never for leases or due times."""
     return _frozen.get() or timezone.now()
+
+
+@lru_cache(maxsize=1)
+def time_zones() -> frozenset[str]:
+    """The names of all time zones, such as Europe/Berlin."""
+    return frozenset(available_timezones())
 
 
 @contextmanager

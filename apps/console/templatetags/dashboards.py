@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from apps.console.context import Preferences
 from apps.console.filters import SortLink
 from apps.console.templatetags.ui import icon
+from apps.core.clock import wall_now
 
 register = template.Library()
 
@@ -36,9 +37,7 @@ def _sort_link(link: SortLink, label: str) -> SafeString:
 def moment_minute(context: Context, moment: datetime) -> str:
     """`20 Nov 15:04`, with the year when it is not the current one of the reader."""
     prefs = context.get("prefs") or Preferences()
-    local = moment.astimezone(prefs.zone)
-    year = "" if local.year == datetime.now(prefs.zone).year else f" {local.year}"
-    return f"{local.day} {local:%b}{year} {local:%H:%M}"
+    return prefs.moment(moment, wall_now(), with_seconds=False)
 
 
 @register.simple_tag(takes_context=True)

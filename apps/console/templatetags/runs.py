@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from apps.console.context import Preferences
 from apps.console.selectors.run_words import canceled_text, person, started_by_text
-from apps.console.wording import count_text, countdown_text, duration_text, moment_text
+from apps.console.wording import count_text, countdown_text, duration_text
 from apps.core.clock import wall_now
 from apps.runs.models import Run
 from apps.runs.statuses import RunStatus
@@ -66,7 +66,7 @@ def next_run(context: Context, run: Run, words: bool = True) -> SafeString | str
     return format_html(
         '{}at <span class="num">{}</span> (<time datetime="{}" data-at>{}</time>)',
         f"{run.wait_reason} " if words else "",
-        f"{local:%H:%M:%S}" if is_today else moment_text(local, now, prefs.zone),
+        f"{local:%H:%M:%S}" if is_today else prefs.moment(local, now),
         local.isoformat(timespec="seconds"),
         countdown_text(local, now),
     )

@@ -128,7 +128,9 @@ def sample(place: int) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def when(context: Context, moment: datetime | None, none: str = "never", zone: bool = False) -> SafeString:
+def when(
+    context: Context, moment: datetime | None, none: str = "never", zone: bool = False, seconds: bool = True
+) -> SafeString:
     """A moment as the member reads it, absolute or relative; the other form is in the title."""
     if moment is None:
         return format_html('<span class="dimmer">{}</span>', none)
@@ -136,9 +138,9 @@ def when(context: Context, moment: datetime | None, none: str = "never", zone: b
     local = moment.astimezone(prefs.zone).isoformat(timespec="seconds")
     age = wording.age_text(moment, now)
     if prefs.times == "relative":
-        title = wording.moment_text(moment, now, prefs.zone, with_zone=True)
+        title = prefs.moment(moment, now, with_zone=True)
         return format_html('<time datetime="{}" title="{}" data-age>{}</time>', local, title, age)
-    text = wording.moment_text(moment, now, prefs.zone, with_zone=zone)
+    text = prefs.moment(moment, now, with_zone=zone, with_seconds=seconds)
     return format_html('<time datetime="{}" title="{}">{}</time>', local, age, text)
 
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.accounts.permissions import Act
 from apps.console.access import Reach, account_of, get_integration, may_do, member_page, reach_of
-from apps.console.context import Crumb
+from apps.console.context import Crumb, preferences_of
 from apps.console.csv_files import csv_response
 from apps.console.dashboard_lists import (
     CSV_HEADER,
@@ -90,7 +90,7 @@ def completed(request: HttpRequest, slug: str = "") -> HttpResponse:
     everything = flow_rows(frame.reach, span, frame.opened)
     rows = sort_rows(filter_rows(request, everything), sort_of(request))
     if request.GET.get("format") == "csv":
-        return csv_response("flowmend-completed.csv", CSV_HEADER, map(csv_row, rows))
+        return csv_response("flowmend-completed.csv", CSV_HEADER, map(csv_row, rows), preferences_of(request).zone)
     shown = page_of(request, rows)
     context = frame.context("Completed flows") | completed_context(request, everything, span) | shown
     topic = dashboard_topic(frame.integration, [row.flow.pk for row in shown["rows"]])

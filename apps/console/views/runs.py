@@ -1,7 +1,7 @@
 """One run: its console, and its log on screen and as text."""
 
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import tzinfo
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.console.access import member_page
-from apps.console.context import Crumb
+from apps.console.context import Crumb, preferences_of
 from apps.console.filters import address_with, choice_filter
 from apps.console.flow_topics import run_topic
 from apps.console.live import live_address
@@ -65,7 +65,7 @@ def run_log(request: HttpRequest, run_id: int) -> HttpResponseBase:
     run = run_of(request, run_id)
     rows = log_lines(request, run)
     if request.GET.get("format") == "text":
-        return log_download(run, rows)
+        return log_download(run, rows, preferences_of(request).zone)
     head = head_of(request, run.flow_id)
     crumbs = (Crumb(f"Run {run}", reverse("console:run", args=[run.pk])), Crumb("Log"))
     context = flow_context(request, head, "run", *crumbs) | {"run": run, "live_url": live_address(request, "shell")}
@@ -97,17 +97,17 @@ def log_lines(request: HttpRequest, run: Run) -> "QuerySet[RunLog]":
     return rows.filter(step=int(step)) if step.isascii() and step.isdigit() and len(step) < 19 else rows
 
 
-def log_download(run: Run, rows: "QuerySet[RunLog]") -> StreamingHttpResponse:
-    """Oldest first, one line each; times in UTC."""
+def log_download(run: Run, rows: "QuerySet[RunLog]", zone: tzinfo) -> StreamingHttpResponse:
+    """Oldest first, one line each; times in `zone`, with its offset."""
     lines = rows.select_related("step").order_by("id").iterator(chunk_size=1000)
-    answer = StreamingHttpResponse(text_lines(lines), content_type="text/plain; charset=utf-8")
+    answer = StreamingHttpResponse(text_lines(lines, zone), content_type="text/plain; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="r-{run.pk}.log.txt"'
     return answer
 
 
-def text_lines(rows: Iterator[RunLog]) -> Iterator[str]:
+def text_lines(rows: Iterator[RunLog], zone: tzinfo) -> Iterator[str]:
     for row in rows:
-        at = row.at.astimezone(UTC).isoformat(timespec="milliseconds")
+        at = row.at.astimezone(zone).isoformat(timespec="milliseconds")
         step = f" [{row.step.name}]" if row.step else ""
         text = row.text.replace("\n", "\n    ")
         yield f"{at} {row.get_level_display().upper():7}{step} {text}\n"
