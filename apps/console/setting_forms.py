@@ -15,11 +15,11 @@ from django import forms
 from apps.console import setting_stories as stories
 from apps.console.config_shapes import values_of, without_none
 from apps.console.connection_forms import sentence
+from apps.core.clock import time_zones
 from apps.engine.plan import MAX_RECORDS
 from apps.flows.definition.mistakes import Mistake, Path
 from apps.flows.definition.models import Head
 from apps.flows.definition.rewriting import REMOVED
-from apps.flows.definition.texts import time_zones
 from apps.flows.models import Flow, Overlap, Scope
 
 Changes = dict[Path, Any]

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from apps.core.clock import time_zones
 from apps.engine.expressions import ExpressionError, compile_expression, compile_mapping, compile_template
 from apps.flows.definition.mistakes import did_you_mean
 from apps.flows.schedules import CronError, check_cron
@@ -58,11 +58,6 @@ def check_time_zone(text: str) -> str:
         raise ValueError(f'"{text[:60]}" is no time zone: {ending}')
     ZoneInfo(text)
     return text
-
-
-@lru_cache(maxsize=1)
-def time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 def check_schedule(text: str) -> str:
