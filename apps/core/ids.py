@@ -27,6 +27,8 @@ class Kind(IntEnum):
     RETRY_DATA = 0x0D
     USER = 0x0E
     REVISION = 0x0F
+    AUDIT = 0x10
+    SUBSCRIPTION = 0x11
 
 
 _LETTERS: dict[Kind, str] = {Kind.RUN: "r", Kind.ERROR: "e", Kind.CAUSE: "c", Kind.FLOW: "f"}
