@@ -1,6 +1,6 @@
 """What every page shows around its content: the member's preferences, the navigation, the state of the workers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ class Preferences:
     date_order: str = DAY_FIRST  # or month, year
     density: str = "compact"  # or comfortable
     shortcuts: bool = True
+    hidden_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by list
     default_range: str = "7d"  # of dashboards and charts whose address names none
 
     @property
@@ -133,6 +134,7 @@ def profile_of(user: Any, time_zone: str = settings.TIME_ZONE) -> Preferences:
         date_order=profile.date_order,
         density=profile.density,
         shortcuts=profile.shortcuts_on,
+        hidden_columns=profile.hidden_columns,
         default_range=profile.default_range,
     )
 

@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from apps.console import cause_urls, fix_urls, flow_urls, test_urls
 from apps.console.addresses import TraceKey
 from apps.console.views import acts, connections, dashboard, integrations
-from apps.console.views.appearance import choose_environment, choose_theme
+from apps.console.views.appearance import choose_columns, choose_density, choose_environment, choose_theme
 from apps.console.views.design import design
 from apps.console.views.health import health
 from apps.console.views.home import home
@@ -22,6 +22,8 @@ urlpatterns = [
     path("login/", SignIn.as_view(), name="sign-in"),
     path("logout/", SignOut.as_view(), name="sign-out"),
     path("theme/choose/", choose_theme, name="theme-choose"),
+    path("density/choose/", choose_density, name="density-choose"),
+    path("columns/choose/", choose_columns, name="columns-choose"),
     path("environment/choose/", choose_environment, name="environment-choose"),
     path("dashboard/", dashboard.to_completed, name="dashboards"),
     path("dashboard/completed/", dashboard.completed, name="dashboard"),

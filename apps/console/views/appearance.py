@@ -1,4 +1,4 @@
-"""What a member switches from any page: the theme and the environment. Both work without JavaScript."""
+"""What a member switches from any page: theme, environment, rows, columns. All of it works without JavaScript."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
@@ -6,9 +6,10 @@ from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from apps.accounts.models import Profile
+from apps.accounts.models import Density, Profile
 from apps.console.access import ENVIRONMENTS
-from apps.console.context import THEMES
+from apps.console.columns import LISTS, hidden_after
+from apps.console.context import THEMES, profile_of
 
 
 @login_required
@@ -28,6 +29,28 @@ def choose_environment(request: HttpRequest) -> HttpResponse:
     if environment not in ENVIRONMENTS:
         return HttpResponseBadRequest("Choose one of the environments production and sandbox.")
     request.session["environment"] = environment
+    return _back(request)
+
+
+@login_required
+@require_POST
+def choose_density(request: HttpRequest) -> HttpResponse:
+    density = request.POST.get("density", "")
+    if density not in Density.values:
+        return HttpResponseBadRequest("Choose compact or comfortable rows.")
+    Profile.objects.update_or_create(pk=request.user.pk, defaults={"density": density})
+    return _back(request)
+
+
+@login_required
+@require_POST
+def choose_columns(request: HttpRequest) -> HttpResponse:
+    """Keep the columns of a list that are ticked; the others are left out until they are ticked again."""
+    name = request.POST.get("list", "")
+    if name not in LISTS:
+        return HttpResponseBadRequest("There is no such list.")
+    hidden = {**profile_of(request.user).hidden_columns, name: hidden_after(name, request.POST.getlist("column"))}
+    Profile.objects.update_or_create(pk=request.user.pk, defaults={"hidden_columns": hidden})
     return _back(request)
 
 
