@@ -73,7 +73,7 @@ def _book(
     for error, number in zip(new, reserve_ids(Error, len(new)), strict=True):
         error.id = number
     match_new(book, new, [old for old in watched if old.id not in {r.id for r in retried if r.is_resolved}])
-    booked = Booked(rows=len(new), ids=[error.id for error in new], collisions=collisions(book, new, watched))
+    booked = Booked(errors=new, collisions=collisions(book, new, watched))
     write_resolved(book, watched, booked)
     _write_retries(book, retried, new, booked)
     moves = inherit_notes(watched, retried, new)

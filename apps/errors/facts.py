@@ -41,13 +41,12 @@ class Book:
 
 @dataclass(slots=True)
 class Booked:
-    """What was written, for the counters of run, steps and buckets. Keys of the counters: (run id, step id).
+    """What was written, for the log and the counters of run, steps and buckets. Keys of the counters: (run, step id).
 
     `closed_causes` counts the resolved errors by cause id.
     """
 
-    rows: int = 0
-    ids: list[int] = field(default_factory=list)
+    errors: "list[NewError]" = field(default_factory=list)
     open_errors: Counter[tuple[int, int]] = field(default_factory=Counter)
     auto_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)
     user_resolved: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -57,6 +56,10 @@ class Booked:
     collisions: Counter[tuple[int, int]] = field(default_factory=Counter)
     by_step: Counter[int] = field(default_factory=Counter)
     units_by_step: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        return len(self.errors)
 
 
 @dataclass(slots=True)

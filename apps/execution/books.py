@@ -1,4 +1,4 @@
-"""The counters of a page commit: step runs, the run, analytics buckets, the checkpoint, the run's log."""
+"""The counters of a page commit: step runs, the run, analytics buckets, the checkpoint."""
 
 import base64
 from collections import Counter
@@ -6,21 +6,15 @@ from typing import Any
 
 from django.db.models import F
 
-from apps.core.bulk import add_up, insert_rows
+from apps.core.bulk import add_up
 from apps.core.clock import database_now
-from apps.core.text import short, storable
 from apps.engine.loop import Fetched
 from apps.engine.plan import Plan
 from apps.engine.ports import CheckpointValue
-from apps.engine.records import Page
 from apps.engine.result import PageResult, Tally
 from apps.errors.booking import Book, Booked
 from apps.flows.models import Checkpoint
-from apps.runs.models import Bucket, Grain, LogLevel, Run, RunLog, StepRun
-
-LONGEST_LINE = 2_000
-MOST_LINES = 200
-"""Lines of one page in the run's log; what is above is counted in one last line."""
+from apps.runs.models import Bucket, Grain, Run, StepRun
 
 STEP_SUMS = [
     "came_in", "success", "ignored", "errors", "rolled_back", "unit_errors", "busy_ms", "pages", "open_errors",
@@ -102,55 +96,6 @@ def _count_empty_fields(book: Book, result: PageResult) -> None:
             row = StepRun.unscoped.get(run_id=book.run, step_id=book.steps[node])
             row.empty_fields = dict(Counter(row.empty_fields) + tally.empty_fields)
             row.save(update_fields=["empty_fields"])
-
-
-# --- log ----------------------------------------------------------------------------------------------------------
-LEVELS = {"debug": LogLevel.DEBUG, "info": LogLevel.INFO, "warning": LogLevel.WARNING, "error": LogLevel.ERROR}
-LOG_FIELDS = ["account", "run", "at", "level", "step", "page_seq", "text"]
-
-
-def log_lines(book: Book, plan: Plan, page: Page, result: PageResult) -> None:
-    """What the steps said about this page, and one line of its outcome."""
-    lines = [(LEVELS[line.level], line.node, line.text) for line in result.log[:MOST_LINES]]
-    if len(result.log) > MOST_LINES:
-        lines.append(
-            (LogLevel.INFO, None, f"{len(result.log) - MOST_LINES:,} more lines of page {page.seq} are left out.")
-        )
-    lines.append((LogLevel.INFO, None, _outcome_line(page, result)))
-    insert_rows(
-        RunLog,
-        LOG_FIELDS,
-        [
-            (
-                book.account,
-                book.run,
-                book.now,
-                level,
-                None if node is None else book.steps[node],
-                page.seq,
-                _storable(text),
-            )
-            for level, node, text in lines
-        ],
-    )
-
-
-def _outcome_line(page: Page, result: PageResult) -> str:
-    part = f", part {page.part}" if page.part else ""
-    counts = f"{result.success:,} success, {result.ignored:,} ignored, {result.failed:,} failed"
-    waiting = f", {len(result.rest):,} wait ({result.wait.reason})" if result.rest and result.wait else ""
-    return f"Page {page.seq + 1}{part} saved: {len(page):,} records: {counts}{waiting}"
-
-
-def _storable(text: str) -> str:
-    return short(storable(text)[0], LONGEST_LINE)
-
-
-def log_run(run: Run, text: str, *, level: int = LogLevel.INFO, step: int | None = None) -> None:
-    """One line about the run itself."""
-    RunLog.unscoped.create(
-        account_id=run.account_id, run_id=run.pk, at=database_now(), level=level, step_id=step, text=_storable(text)
-    )
 
 
 # --- checkpoint ---------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 from apps.core.clock import database_now
 from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
+from apps.runs.log import log_start, log_takeover
 from apps.runs.models import FlowState, Page, Run
 from apps.runs.reruns import leave_rest
 from apps.runs.services import count_started
@@ -69,6 +70,9 @@ def claim_run(run_id: int) -> Claim | None:
         return None
     if run.status == RunStatus.QUEUED:
         begin(run)
+        log_start(run, owner)
+    elif run.lease_owner:
+        log_takeover(run, owner)
     return Claim(run_id, owner, run.fence + 1)
 
 

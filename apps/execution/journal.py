@@ -14,11 +14,13 @@ from apps.errors.models import RetryItem
 from apps.errors.services import POSTPONED, end_unit_retry, postpone_waiting
 from apps.errors.services.counting import lock_flow_states
 from apps.errors.states import ErrorUnit, ItemState
-from apps.execution.books import count_page, log_lines, log_run
+from apps.execution.books import count_page
 from apps.execution.owned_run import Retries
+from apps.execution.page_log import log_page, log_units
 from apps.execution.run_ends import retried_unit
 from apps.execution.stored_pages import StoredPages
 from apps.execution.turns import pass_turn
+from apps.runs.log import log_run
 from apps.runs.models import Intent, LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.services import end_run, outcome_of
@@ -56,7 +58,7 @@ class RunJournal(StoredPages):
         count_page(book, self.plan, result, booked, is_through=is_through)
         if result.culprit is not None:
             self._book_culprit(run, book, row, result.culprit)
-        log_lines(book, self.plan, page, result)
+        log_page(book, page, result, booked, self.redactor)
         if is_through:
             self._move_checkpoint(row)
         return book, booked
@@ -76,8 +78,9 @@ class RunJournal(StoredPages):
             retried=retried,
         )
         count_page(book, self.plan, PageResult(), booked, is_through=False)
+        log_units(book, booked, self.redactor)
         if retried is not None:
-            end_unit_retry(run, succeeded=False, new_error=booked.ids[0])
+            end_unit_retry(run, succeeded=False, new_error=booked.errors[0].id)
 
     def _go_on(self, run: Run, book: Book, result: PageResult, booked: Booked) -> bool:
         if result.stopped_by is not None:

@@ -1,12 +1,13 @@
 """A run in the hands of the worker that claimed it: the fence before every write, and the book that is written in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from django.db.models import F
 
+from apps.connectors.redaction import Redactor
 from apps.core.clock import database_now, read_now
 from apps.engine.plan import Plan
 from apps.errors.booking import Book
@@ -15,6 +16,7 @@ from apps.execution.books import move_checkpoint
 from apps.execution.claims import Claim
 from apps.flows.models import Flow, Step
 from apps.flows.services import note_outage
+from apps.runs.log import log_wait
 from apps.runs.models import Page as PageRow
 from apps.runs.models import Run
 from apps.runs.reruns import may_be_run_again
@@ -48,6 +50,8 @@ class OwnedRun:
     has_unsafe_sends: bool = False
     before_end: Callable[[], None] = lambda: None
     """Called when every page is through, before the run ends: moves files into place. May be called again."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Takes the secrets of the plan's connections out of what is noted in the log."""
 
     def __post_init__(self) -> None:
         self.rows: dict[tuple[int, int], PageRow] = {}
@@ -96,6 +100,7 @@ class OwnedRun:
             wait_reason=reason[:255],
             change_no=F("change_no") + 1,
         )
+        log_wait(self.run, self.redactor.text(reason))
 
     def _note_outage(self, connection: str, message: str) -> None:
         run = self.run

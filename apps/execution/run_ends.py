@@ -13,11 +13,13 @@ from apps.errors.models import RetryItem
 from apps.errors.services import end_unit_retry, release_waiting
 from apps.errors.services.counting import lock_flow_states
 from apps.errors.states import ErrorUnit, ItemState
-from apps.execution.books import count_page, log_lines, log_run, move_checkpoint, unbalanced
+from apps.execution.books import count_page, move_checkpoint, unbalanced
 from apps.execution.owned_run import OwnedRun, Retries
+from apps.execution.page_log import log_page, log_units
 from apps.execution.unsent import unsent, waiting_parts
 from apps.flows.models import Flow
 from apps.flows.services import note_success, offline_among
+from apps.runs.log import log_run
 from apps.runs.models import LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.reruns import end_failed
@@ -80,6 +82,7 @@ class RunEnds(OwnedRun):
             book = self._book(run, None)
             booked = book_unit(book, failure, unit=ErrorUnit.RUN, node=0, window={})
             count_page(book, self.plan, PageResult(), booked, is_through=False)
+            log_units(book, booked, self.redactor)
             run.refresh_from_db()
         end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
         if self.keeps_pages:
@@ -148,12 +151,13 @@ class RunEnds(OwnedRun):
             book, failure, unit=ErrorUnit.WINDOW, node=0, window=window, effects=effects, retried=retried
         )
         count_page(book, self.plan, PageResult(), booked, is_through=False)
-        supersede_windows(book, booked.ids[0])
+        log_units(book, booked, self.redactor)
+        supersede_windows(book, booked.errors[0].id)
         run.refresh_from_db(fields=["status", "unique_id"])
         if told := end_failed(run, self.plan.workflow_retry):
             log_run(run, told)
         if self.retries is Retries.UNIT:
-            end_unit_retry(run, succeeded=False, new_error=booked.ids[0])
+            end_unit_retry(run, succeeded=False, new_error=booked.errors[0].id)
 
     def _set_aside_parts(self, run: Run) -> None:
         """Errors for what waits of pages that were delivered in part; a retry of records gives its own back."""
@@ -166,7 +170,7 @@ class RunEnds(OwnedRun):
             PageRow.unscoped.filter(pk=row.pk).update(error_rows=booked.rows, **self._done(row))
             is_through = not any(part.seq == row.seq and part.pk != row.pk for part in waiting_parts(run))
             count_page(book, self.plan, result, booked, is_through=is_through)
-            log_lines(book, self.plan, page, result)
+            log_page(book, page, result, booked, self.redactor)
             if is_through:
                 self._move_checkpoint(row)
 

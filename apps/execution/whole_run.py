@@ -10,12 +10,14 @@ from apps.engine.records import Page, unpack
 from apps.engine.result import PageResult, Wait
 from apps.engine.run_delivery import RunResult, opened
 from apps.errors.booking import book_page
-from apps.execution.books import count_page, log_lines, log_run
+from apps.execution.books import count_page
 from apps.execution.claims import claim_page, due
 from apps.execution.journal import RunJournal, named
 from apps.execution.owned_run import cut_from
+from apps.execution.page_log import log_page
 from apps.execution.stored_pages import DEADLY_DELIVERIES
 from apps.execution.turns import pass_turn, take_turn
+from apps.runs.log import log_run
 from apps.runs.models import Intent, LogLevel, Run
 from apps.runs.models import Page as PageRow
 from apps.runs.statuses import PageState
@@ -97,8 +99,9 @@ class WholeRunJournal(RunJournal):
         for packed in result.pages if is_whole else ():
             walked = opened(packed)
             book = self._book(run, walked.page.seq)
-            count_page(book, self.plan, walked.result, book_page(book, walked.result), is_through=False)
-            log_lines(book, self.plan, walked.page, walked.result)
+            booked = book_page(book, walked.result)
+            count_page(book, self.plan, walked.result, booked, is_through=False)
+            log_page(book, walked.page, walked.result, booked, self.redactor)
         assert result.refused is not None
         culprit, failure = result.culprit, result.refused
         where = f" at {self._path_of(result)}" if culprit is not None else ""

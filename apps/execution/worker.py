@@ -11,6 +11,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
+from apps.connectors.redaction import Redactor
 from apps.core.clock import read_now
 from apps.engine.delivery import Delivery
 from apps.engine.loop import work, work_as_one
@@ -21,7 +22,7 @@ from apps.engine.run_delivery import RunDelivery
 from apps.engine.walk import identity
 from apps.execution import drain
 from apps.execution.arrivals import arrivals_for
-from apps.execution.books import log_run, stored_checkpoint
+from apps.execution.books import stored_checkpoint
 from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, lease_is_free, release_run
 from apps.execution.journal import RunJournal
 from apps.execution.opened import OpenedSteps
@@ -32,6 +33,7 @@ from apps.execution.whole_run import WholeRunJournal
 from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
+from apps.runs.log import log_run
 from apps.runs.models import LogLevel, Run
 from apps.runs.services import RETRY_KINDS, hint, is_in_delivery, run_facts
 from apps.runs.statuses import RunStatus
@@ -84,6 +86,7 @@ class Slice:
     def _work(self, run: Run, plan: Plan, journal: RunJournal) -> bool:
         started = monotonic()
         opened = OpenedSteps(run.flow, plan, arrivals_for(run, plan))
+        journal.redactor = Redactor(opened.secrets())
         try:
             return self._loop(run, plan, journal, opened, lambda: self._is_over(started))
         except (OperationalError, InterfaceError, Fenced):

@@ -44,12 +44,12 @@ def end_failed(run: Run, rule: WorkflowRetry) -> str:
         facts = {"attempts": rule.attempts + 1, "not_before": due_at, "wait_reason": f"waits: {words}"}
         end_run(run, status=RunStatus.RETRYING, outcome="", **facts)
         minutes = rule.wait_s(run.attempt) / 60
-        return f"It is run again: {words}, in {minutes:g} minute{'' if minutes == 1 else 's'}."
+        return f"Run again: {words}, in {minutes:g} minute{'' if minutes == 1 else 's'}."
     why = replaced_by(newer, run.unique_id) if newer is not None else ""
     drop_pages(run)
     forget_payload(run)
     end_run(run, status=RunStatus.FAILED, outcome=RunOutcome.FAILED, rerun_canceled=why)
-    return f"It is not run again: {why}" if why else ""
+    return f"Not run again: {why}" if why else ""
 
 
 def replaced_by(newer: Run, unique_id: str) -> str:

@@ -14,7 +14,8 @@ from apps.core.text import short
 from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
 from apps.runs.buckets import count_in_buckets
-from apps.runs.models import LAST_RUNS, FlowState, Intent, Page, Run, RunLog
+from apps.runs.log import log_end, log_run
+from apps.runs.models import LAST_RUNS, FlowState, Intent, Page, Run
 from apps.runs.statuses import OUTCOME_LETTERS, PageState, RunKind, RunOutcome, RunStatus, Trigger
 
 RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
@@ -152,6 +153,7 @@ def end_run(run: Run, *, status: str, outcome: str, **facts: Any) -> None:
     )
     count_out(run, was_running=was_running, outcome=outcome)
     count_in_buckets(run)
+    log_end(run, facts.get("rerun_canceled", ""))
     wake_next(run)
 
 
@@ -205,6 +207,7 @@ def cancel_run(*, run: Run, member: Member | None, reason: str = "") -> Run:
         wake(locked)
     elif not has_live_lease(locked):
         drop_pages(locked)
+        locked.canceled_by = member
         end_run(locked, status=RunStatus.CANCELED, outcome=RunOutcome.CANCELED)
     locked.refresh_from_db()
     return locked
@@ -237,8 +240,7 @@ def give_up(run: Run, why: str) -> None:
     )
     drop_pages(run)
     forget_payload(run)
-    text = f"It is not run again: {why}"
-    RunLog.objects.of(run.account_id).create(account_id=run.account_id, run=run, at=database_now(), text=text)
+    log_run(run, f"Not run again: {why}")
     state = FlowState.objects.of(run.account_id).select_for_update().get(flow_id=run.flow_id)
     state.last_runs = (state.last_runs + OUTCOME_LETTERS[RunOutcome.FAILED])[-LAST_RUNS:]
     state.last_status = RunOutcome.FAILED if state.last_run_id == run.pk else state.last_status

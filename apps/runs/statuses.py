@@ -51,6 +51,18 @@ class Trigger(models.TextChoices):
     AUTO = "auto", "Flowmend"
 
 
+TRIGGER_WORDS = {
+    Trigger.SCHEDULE.value: "schedule",
+    Trigger.WEBHOOK.value: "webhook",
+    Trigger.FLOW.value: "the flow before it",
+    Trigger.API.value: "API",
+    Trigger.COMMAND.value: "command line",
+    Trigger.AUTO.value: "Flowmend",
+    Trigger.MANUAL.value: "hand",
+}
+"""What started a run, behind "by"."""
+
+
 class PageState(models.TextChoices):
     FETCHED = "fetched", "Waiting"
     DELIVERING = "delivering", "In work"

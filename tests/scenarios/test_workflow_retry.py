@@ -80,7 +80,7 @@ def test_a_failed_run_waits_and_tells_for_which_attempt_and_until_when(sqlite_sc
 
     assert (run.status, run.outcome, run.wait_reason) == ("retrying", "", "waits: attempt 2 of 4")
     assert (run.not_before, run.attempt, run.attempts) == (after(10), 1, 4)
-    assert "It is run again: attempt 2 of 4, in 10 minutes." in sqlite_scene.log(run)
+    assert "Run again: attempt 2 of 4, in 10 minutes." in sqlite_scene.log(run)
     assert (letters(flow), FlowState.unscoped.get(flow=flow).last_status) == ("", "retrying")
 
 
@@ -330,7 +330,7 @@ def test_a_member_takes_it_back_with_a_reason(sqlite_scene):
     run.refresh_from_db()
     assert (run.status, run.outcome) == ("failed", "failed")
     assert run.rerun_canceled == "by Mara Lindqvist: fixed by hand"
-    assert "It is not run again: by Mara Lindqvist: fixed by hand" in sqlite_scene.log(run)
+    assert "Not run again: by Mara Lindqvist: fixed by hand" in sqlite_scene.log(run)
     assert (letters(flow), FlowState.unscoped.get(flow=flow).last_status) == ("f", "failed")
     assert not Page.unscoped.exclude(payload=None).exists()
     assert reasons(run) == {"record": "", "window": ""}

@@ -2,17 +2,7 @@
 
 from apps.accounts.models import Member
 from apps.runs.models import Run
-from apps.runs.statuses import RunKind, Trigger
-
-TRIGGER_WORDS = {
-    Trigger.SCHEDULE.value: "schedule",
-    Trigger.WEBHOOK.value: "webhook",
-    Trigger.FLOW.value: "the flow before it",
-    Trigger.API.value: "API",
-    Trigger.COMMAND.value: "command line",
-    Trigger.AUTO.value: "Flowmend",
-    Trigger.MANUAL.value: "hand",
-}
+from apps.runs.statuses import TRIGGER_WORDS, RunKind
 
 
 def person(member: Member | None) -> str:
