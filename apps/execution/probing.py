@@ -5,8 +5,8 @@ from apps.core.queue import enqueue
 from apps.engine.ports import ConnectorError
 from apps.flows.connections import open_connector, surroundings_for
 from apps.flows.models import Connection, ConnectionState
-from apps.flows.services.health import bring_online, claim_probe
-from apps.runs.waking import wake_waiting
+from apps.flows.services.health import claim_probe
+from apps.runs.waking import come_back, wake_waiting
 
 PROBE = "apps.execution.tasks.probe_connection"
 MOST_AT_ONCE = 100
@@ -24,7 +24,7 @@ def hint_probes() -> int:
 def probe(connection_id: int) -> None:
     """Ping an offline connection; if it answers, it is online and what waited for it goes on."""
     connection = Connection.unscoped.filter(pk=connection_id, state=ConnectionState.OFFLINE).first()
-    if connection is not None and answers(connection) and bring_online(connection):
+    if connection is not None and answers(connection) and come_back(connection):
         wake_waiting(connection)
 
 

@@ -68,7 +68,16 @@ class ConnectionAdmin(HouseAdmin):
     list_select_related = ("account",)
     search_fields = ("name", "kind", "account__name")
     autocomplete_fields = ("account",)
-    readonly_fields = ("state", "last_error", "offline_since", "failures", "probe_at", "gate_until", "created_at")
+    readonly_fields = (
+        "state",
+        "last_error",
+        "last_ok_at",
+        "offline_since",
+        "failures",
+        "probe_at",
+        "gate_until",
+        "created_at",
+    )
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -63,6 +63,10 @@ class Integration(AccountScoped):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_sandbox(self) -> bool:
+        return self.environment == Environment.SANDBOX
+
 
 class Connection(AccountScoped):
     """An application's address and credentials. The secrets are encrypted; `flows.secrets` reads and writes them."""
@@ -75,6 +79,7 @@ class Connection(AccountScoped):
     secrets_key_id = models.CharField(max_length=16, blank=True, editable=False)
     state = models.CharField(max_length=8, choices=ConnectionState, default=ConnectionState.NEVER)
     last_error = models.TextField(blank=True)
+    last_ok_at = models.DateTimeField(null=True, blank=True, help_text="To the minute where runs say so.")
     offline_since = models.DateTimeField(null=True, blank=True)
     failures = models.IntegerField(default=0)
     offline_after = models.PositiveSmallIntegerField(default=3, help_text="Failures in a row that take it offline.")

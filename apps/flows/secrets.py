@@ -1,10 +1,13 @@
 """The secrets of connections: written and rotated here, read only by what opens the connection."""
 
+import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
+import orjson
 from django.db import transaction
 
-from apps.core.crypto import Sealed, current_key_id, open_json, rotate, seal_json
+from apps.core.crypto import Sealed, SecretUnreadableError, current_key_id, open_json, rotate, seal_json
 from apps.flows.models import Connection
 
 
@@ -19,6 +22,28 @@ def read_secrets(connection: Connection) -> dict[str, str]:
 def secret_names(connection: Connection) -> list[str]:
     """Which secrets are set: names, never values; raises `SecretUnreadableError`."""
     return sorted(read_secrets(connection))
+
+
+def secrets_end_at(connection: Connection) -> datetime | None:
+    """The first moment from which one of its secrets is no longer taken, where a secret says so itself: a JSON web
+    token (RFC 7519) by its `exp`. None: nobody knows, or no key opens them."""
+    try:
+        ends = [moment for secret in read_secrets(connection).values() if (moment := _end_of(secret))]
+    except SecretUnreadableError:
+        return None
+    return min(ends, default=None)
+
+
+def _end_of(secret: str) -> datetime | None:
+    head, _, rest = secret.strip().partition(".")
+    claims, _, signature = rest.partition(".")
+    if not head.startswith("ey") or not signature:
+        return None
+    try:
+        values = orjson.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        return datetime.fromtimestamp(values["exp"], UTC)
+    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+        return None
 
 
 @transaction.atomic

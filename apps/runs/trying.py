@@ -14,6 +14,7 @@ from apps.accounts.models import Member
 from apps.accounts.services import record_audit
 from apps.connectors.base import ConnectionConfig, Connector, Limits, Ping, Surroundings
 from apps.connectors.redaction import Redactor
+from apps.core.clock import database_now
 from apps.core.crypto import SecretUnreadableError
 from apps.core.text import short, storable
 from apps.engine.ports import ConnectorError
@@ -21,8 +22,8 @@ from apps.flows.connections import connector_class, connector_config, surroundin
 from apps.flows.models import Connection, ConnectionState
 from apps.flows.secrets import read_secrets
 from apps.flows.services.applying import actor_of
-from apps.flows.services.health import LONGEST_ERROR, bring_online
-from apps.runs.waking import wake_waiting
+from apps.flows.services.health import LONGEST_ERROR
+from apps.runs.waking import come_back, wake_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,10 @@ def note(connection: Connection, ping: Ping, member: Member | None) -> bool:
     if not ping.is_ok:
         mine.update(last_error=ping.found)
         return False
-    mine.exclude(state=ConnectionState.OFFLINE).update(state=ConnectionState.ONLINE, failures=0, last_error="")
-    return bring_online(connection)
+    mine.exclude(state=ConnectionState.OFFLINE).update(
+        state=ConnectionState.ONLINE, failures=0, last_error="", last_ok_at=database_now()
+    )
+    return come_back(connection)
 
 
 def ping_in_time(connection: Connection, redactor: Redactor) -> Ping:

@@ -1,10 +1,14 @@
-"""Lets the work go on that waited for a connection which is back."""
+"""The work that waits for a connection which is offline, and how it goes on once that is back."""
 
+from dataclasses import asdict, dataclass
 from math import log2
+
+from django.db.models import QuerySet, Sum
 
 from apps.core.clock import database_now
 from apps.flows.models import Connection
-from apps.runs.models import Run
+from apps.flows.services.health import bring_online
+from apps.runs.models import Page, Run
 from apps.runs.services import hint
 
 WAVE_S = 3.0
@@ -16,11 +20,37 @@ def waiting_reason(name: str) -> str:
     return f"waiting: connection {name}:"
 
 
-def wake_waiting(connection: Connection) -> None:
-    """Let the runs that waited go on, the oldest first, in waves that double."""
-    waiting = Run.objects.of(connection.account_id).active().filter(
+@dataclass(frozen=True)
+class Waiting:
+    """Runs that wait for a connection, and the records that they hold ready."""
+
+    runs: int = 0
+    records: int = 0
+
+
+def waiting_runs(connection: Connection) -> "QuerySet[Run]":
+    return Run.objects.of(connection.account_id).active().filter(
         environment=connection.environment, wait_reason__startswith=waiting_reason(connection.name)
     )  # fmt: skip
+
+
+def waiting_for(connection: Connection) -> Waiting:
+    """Two queries. A run whose source is away holds no records."""
+    runs = list(waiting_runs(connection).values_list("pk", flat=True))
+    if not runs:
+        return Waiting()
+    pages = Page.objects.of(connection.account_id).not_done().filter(run__in=runs)
+    return Waiting(len(runs), pages.aggregate(total=Sum("records"))["total"] or 0)
+
+
+def come_back(connection: Connection) -> bool:
+    """An offline connection answers: online from now on. False if it was already."""
+    return bring_online(connection, waited=asdict(waiting_for(connection)))
+
+
+def wake_waiting(connection: Connection) -> None:
+    """Let the runs that waited go on, the oldest first, in waves that double."""
+    waiting = waiting_runs(connection)
     for number, key in enumerate(waiting.order_by("pk").values_list("pk", flat=True)):
         wave = int(log2(number + 1))
         Run.objects.of(connection.account_id).filter(pk=key).update(

@@ -5,7 +5,7 @@ A connection that is offline is one incident: work that needs it waits and uses 
 intervals brings it back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from django.db import transaction
@@ -19,6 +19,8 @@ from apps.flows.models import Connection, ConnectionState
 LONGEST_ERROR = 1_000
 FIRST_PROBE_S = 10
 LONGEST_PROBE_S = 300
+OK_AGAIN_S = 60
+"""Work that goes well is written down once in so many seconds."""
 
 
 def note_outage(*, account_id: int, environment: str, name: str, message: str) -> None:
@@ -37,12 +39,14 @@ def note_outage(*, account_id: int, environment: str, name: str, message: str) -
 
 
 def note_success(*, account_id: int, environment: str, names: Iterable[str]) -> None:
-    """Work through these connections went well; writes only where that is news."""
+    """Work through these connections went well; writes only where that is news, or a minute old."""
     mine = Connection.objects.of(account_id).filter(environment=environment, name__in=sorted(set(names)))
     news = Q(state=ConnectionState.NEVER) | Q(failures__gt=0)
     mine.filter(news).exclude(state=ConnectionState.OFFLINE).update(
         state=ConnectionState.ONLINE, failures=0, last_error=""
     )
+    is_old = Q(last_ok_at=None) | Q(last_ok_at__lt=database_now(seconds=-OK_AGAIN_S))
+    mine.filter(is_old).update(last_ok_at=database_now())
 
 
 def offline_among(*, account_id: int, environment: str, names: Iterable[str]) -> Connection | None:
@@ -61,12 +65,17 @@ def claim_probe(connection: Connection) -> bool:
     return bool(mine.update(probe_at=following))
 
 
-def bring_online(connection: Connection) -> bool:
-    """The probe got through: the incident is over. False if it was over already."""
+def bring_online(connection: Connection, *, waited: Mapping[str, int] | None = None) -> bool:
+    """The probe got through: the incident is over. False if it was over already. `waited`: the work it kept waiting."""
     with transaction.atomic():
         offline = Connection.objects.of(connection.account_id).filter(pk=connection.pk, state=ConnectionState.OFFLINE)
         back = offline.update(
-            state=ConnectionState.ONLINE, failures=0, last_error="", offline_since=None, probe_at=None
+            state=ConnectionState.ONLINE,
+            failures=0,
+            last_error="",
+            last_ok_at=database_now(),
+            offline_since=None,
+            probe_at=None,
         )
         if back:
             since = connection.offline_since.isoformat() if connection.offline_since else None
@@ -76,5 +85,6 @@ def bring_online(connection: Connection) -> bool:
                 act="connection.online",
                 target=connection,
                 before={"offline_since": since},
+                after=waited,
             )
     return bool(back)
