@@ -51,7 +51,6 @@ class TokenAdmin(HistoryAdmin):
 @admin.register(KeptAnswer)
 class KeptAnswerAdmin(HistoryAdmin):
     list_display = ("key_sha256", "at", "status", "account")
-    list_filter = ("status",)
     list_select_related = ("account",)
     search_fields = ("key_sha256",)
 
