@@ -9,10 +9,11 @@ from apps.flows.hooks import PATH as HOOKS
 urlpatterns = [
     path("admin/", admin.site.urls),
     path(f"{HOOKS}<str:key>", receive, name="hook"),
+    path("v1/", include("apps.api.urls")),
     path("", include("apps.console.urls")),
 ]
 
-handler400 = "apps.console.views.failures.bad_request"
+handler400 = "config.failures.bad_request"
 handler403 = "apps.console.views.failures.forbidden"
 handler404 = "apps.console.views.failures.not_found"
-handler500 = "apps.console.views.failures.broken"
+handler500 = "config.failures.broken"

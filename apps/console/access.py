@@ -2,7 +2,6 @@
 act on is refused in words (403). Everything is of one account and one environment."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from django.shortcuts import render
 
 from apps.accounts.models import Account, Member
 from apps.accounts.permissions import ACTS, Act, may_as
+from apps.accounts.reach import Reach
 from apps.accounts.selectors import active_members
 from apps.core.ids import LARGEST_KEY
 from apps.errors.models import Cause, Error
@@ -24,34 +24,6 @@ from apps.runs.models import Run
 ENVIRONMENTS = ("production", "sandbox")
 View = Callable[..., HttpResponseBase]
 ModelT = TypeVar("ModelT", bound=Model)
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What of an account a request reads: one environment and, for some members, only certain integrations."""
-
-    account_id: int
-    environment: str
-    integration_ids: frozenset[int] | None  # None: all of the account's
-
-    def where(self, integration: str = "integration") -> dict[str, Any]:
-        """Keywords for `filter()`; `integration` is the way from the model to its integration ("" for itself)."""
-        prefix = f"{integration}__" if integration else ""
-        found: dict[str, Any] = {f"{prefix}environment": self.environment}
-        if self.integration_ids is not None:
-            found[f"{integration}__in" if integration else "pk__in"] = self.integration_ids
-        return found
-
-    def where_copied(self) -> dict[str, Any]:
-        """The same for runs, which carry copies of environment and integration: no join."""
-        found: dict[str, Any] = {"environment": self.environment}
-        if self.integration_ids is not None:
-            found["integration__in"] = self.integration_ids
-        return found
-
-    def within(self, integration_id: int) -> "Reach":
-        """Only this integration, which the member must be known to see."""
-        return replace(self, integration_ids=frozenset([integration_id]))
 
 
 def environment_of(request: HttpRequest) -> str:

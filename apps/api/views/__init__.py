@@ -1,0 +1,1 @@
+"""One file per resource: its views and, at the end, its `urls`."""
