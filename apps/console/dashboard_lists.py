@@ -5,8 +5,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from apps.console.columns import COMPLETED, LISTS, shown_columns, widths_of_groups
 from apps.console.context import preferences_of
 from apps.console.filters import Choice, Filter, address_with, choice_filter, hidden_fields, sort_links
+from apps.console.narrowing import Criterion
 from apps.console.ranges import PRESETS, Range, range_of
 from apps.console.selectors.completed import FlowRow
 from apps.console.selectors.running import Work
@@ -28,19 +30,40 @@ SORTS: dict[str, Callable[[FlowRow], Any]] = {
     "success": lambda row: row.sums.success,
     "ignored": lambda row: row.sums.ignored,
     "errors": lambda row: row.sums.errors,
-    "auto": lambda row: row.buckets.auto_resolved,
+    "auto": lambda row: row.sums.auto_resolved,
     "average": lambda row: row.sums.average,
-    "ms": lambda row: row.buckets.ms_per_record,
+    "ms": lambda row: row.sums.ms_per_record,
 }
+SORTS_OF_SUMS = {"runs", "success", "ignored", "errors", "auto", "average", "ms"}
+"""These orders need the sums of all flows, the others only those of the flows on the page."""
 CSV_HEADER = (
     "Flow", "Integration", "Open errors, now", "Last error", "Latest run", "Latest run at", "Runs", "Success",
     "Ignored", "Errors", "Auto-resolved", "Average duration in s", "ms per successful record",
 )  # fmt: skip
 
 
+def status_word(status: str) -> str:
+    return look_of(status).word if status in LAST_STATUSES else status
+
+
+FLOW_CRITERIA: tuple[Criterion[FlowRow], ...] = (
+    Criterion("flow", "Flow name", lambda row, words: words.casefold() in row.flow.name.casefold()),
+    Criterion("integration", "Integration", lambda row, slug: row.flow.integration.slug == slug),
+    Criterion("status", "Last run", lambda row, status: row.latest.status == status, status_word),
+    Criterion("open", "Only flows with open errors", lambda row, _: row.opened.errors > 0, lambda _: ""),
+)
+RUN_CRITERIA: tuple[Criterion[Work], ...] = (
+    Criterion("flow", "Flow name", lambda work, words: words.casefold() in work.run.flow.name.casefold()),
+    Criterion("integration", "Integration", lambda work, slug: work.run.integration.slug == slug),
+    Criterion("by", "Started by", lambda work, trigger: work.run.trigger == trigger),
+    Criterion("state", "State", lambda work, status: work.status == status),
+)
+
+
 def completed_context(request: HttpRequest, rows: Iterable[FlowRow], span: Range) -> dict[str, Any]:
-    """The filters and the heads of the columns."""
+    """The filters, the heads of the columns, and which columns there are."""
     filters = [integration_filter(request, (row.flow.integration for row in rows)), status_filter(request)]
+    shown = shown_columns(preferences_of(request), COMPLETED)
     return {
         "range_filter": range_filter(request, span),
         "filters": [item for item in filters if len(item.choices) > 2],
@@ -50,8 +73,9 @@ def completed_context(request: HttpRequest, rows: Iterable[FlowRow], span: Range
         "hidden": hidden_fields(request, "flow"),
         "range_hidden": hidden_fields(request, "range", "from", "to"),
         "sorts": sort_links(request, SORTS, sort_of(request), words=["flow", "status"]),
-        "is_filtered": any(request.GET.get(name) for name in ("flow", "integration", "status", "open")),
-        "unfiltered_url": address_with(request, flow="", integration="", status="", open=""),
+        "columns": shown,
+        "groups": widths_of_groups(shown, COMPLETED),
+        "column_names": [(name, label, shown[name]) for name, label in LISTS[COMPLETED].items()],
     }
 
 
@@ -59,19 +83,6 @@ def span_of(request: HttpRequest) -> Range:
     """The range that is shown; its problem says what was wrong with the one that was asked for."""
     prefs = preferences_of(request)
     return range_of(request.GET, prefs.zone, default=prefs.default_range)
-
-
-def filter_rows(request: HttpRequest, rows: Iterable[FlowRow]) -> list[FlowRow]:
-    name, slug = request.GET.get("flow", "").strip().casefold(), request.GET.get("integration", "")
-    status, only_open = request.GET.get("status", ""), bool(request.GET.get("open"))
-    return [
-        row
-        for row in rows
-        if name in row.flow.name.casefold()
-        and slug in ("", row.flow.integration.slug)
-        and status in ("", row.latest.status)
-        and (row.opened.errors or not only_open)
-    ]
 
 
 def sort_of(request: HttpRequest) -> str:
@@ -88,7 +99,7 @@ def sort_rows(rows: list[FlowRow], order: str) -> list[FlowRow]:
 
 
 def csv_row(row: FlowRow) -> tuple[object, ...]:
-    average, ms = row.sums.average, row.buckets.ms_per_record
+    average, ms = row.sums.average, row.sums.ms_per_record
     return (
         row.flow.name,
         row.flow.integration.name,
@@ -100,23 +111,10 @@ def csv_row(row: FlowRow) -> tuple[object, ...]:
         row.sums.success,
         row.sums.ignored,
         row.sums.errors,
-        row.buckets.auto_resolved,
+        row.sums.auto_resolved,
         None if average is None else round(average, 3),
         None if ms is None else round(ms, 3),
     )
-
-
-def filter_works(request: HttpRequest, rows: Iterable[Work]) -> list[Work]:
-    name, slug = request.GET.get("flow", "").strip().casefold(), request.GET.get("integration", "")
-    by, state = request.GET.get("by", ""), request.GET.get("state", "")
-    return [
-        work
-        for work in rows
-        if name in work.run.flow.name.casefold()
-        and slug in ("", work.run.integration.slug)
-        and by in ("", work.run.trigger)
-        and state in ("", work.status)
-    ]
 
 
 def running_filters(request: HttpRequest, rows: list[Work]) -> list[Filter]:

@@ -28,19 +28,28 @@ class Range:
     problem: str = ""
 
     @property
-    def query(self) -> str:
-        """The same range as parameters of another page."""
-        if self.key in PRESETS:
-            return f"range={self.key}"
-        until = f"&to={self.until:%Y-%m-%dT%H:%M}Z" if self.until else ""
-        return f"from={self.since:%Y-%m-%dT%H:%M}Z{until}"
+    def started_query(self) -> str:
+        """What the sums of the buckets count, as filters of a flow's history: ended runs by when they started."""
+        return f"{self._slots_as('from', 'to')}&status=ended"
 
     @property
     def resolved_query(self) -> str:
-        """The half hours that the range touches as a filter of resolved errors: what the sums of the buckets count."""
-        slots = {"from": self.first_slot, "to": self.end_slot}
-        moments = {name: datetime.fromtimestamp(slot * HALF_HOUR_S, UTC) for name, slot in slots.items() if slot}
-        return "&".join(f"resolved_{name}={moment:%Y-%m-%dT%H:%MZ}" for name, moment in moments.items())
+        """The same as a filter of resolved errors."""
+        return self._slots_as("resolved_from", "resolved_to")
+
+    def _slots_as(self, first: str, end: str) -> str:
+        moments = {first: self.counted_since, end: self.counted_until}
+        return "&".join(f"{name}={moment:%Y-%m-%dT%H:%MZ}" for name, moment in moments.items() if moment)
+
+    @property
+    def counted_since(self) -> datetime:
+        """The start of the first half hour that the range touches: sums of buckets count from here."""
+        return datetime.fromtimestamp(self.first_slot * HALF_HOUR_S, UTC)
+
+    @property
+    def counted_until(self) -> datetime | None:
+        """The end of the last one."""
+        return None if self.end_slot is None else datetime.fromtimestamp(self.end_slot * HALF_HOUR_S, UTC)
 
     @property
     def first_slot(self) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 from apps.accounts.models import Account, Role
 from apps.core.clock import wall_now
 from apps.flows.models import Flow, Integration
-from apps.runs.models import Bucket, FlowState, Machine, Run, StepRun
+from apps.runs.buckets import count_in_buckets
+from apps.runs.models import Bucket, FlowState, Grain, Machine, Run, StepRun
 from tests.factories import (
     make_account,
     make_cause,
@@ -19,8 +20,6 @@ from tests.factories import (
     make_run,
     step_of,
 )
-
-HALF_HOUR_S = 1800
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,13 @@ def add_ended_run(flow: Flow, *, ago: timedelta, took_s: float = 60, outcome: st
     Run.unscoped.filter(pk=run.pk).update(created_at=started)
     numbers = {name: counts.get(name, 0) for name in ("success", "ignored", "errors")}
     add_to_bucket(flow, started, busy_ms=round(took_s * 1000), **numbers)
+    count_in_buckets(run)
     return run
 
 
 def add_to_bucket(flow: Flow, at: datetime, **counts: int) -> None:
-    for grain, seconds in ((1, 60), (30, HALF_HOUR_S)):
-        slot = int(at.timestamp()) // seconds
+    for grain in Grain:
+        slot = int(at.timestamp()) // 60 // grain
         row, _ = Bucket.unscoped.get_or_create(account_id=flow.account_id, flow=flow, grain=grain, slot=slot)
         for name, number in counts.items():
             setattr(row, name, getattr(row, name) + number)

@@ -1,5 +1,6 @@
 """The dashboards: numbers that are what they say, filters in the address, a download, nothing of other accounts."""
 
+import html as html_module
 import re
 from datetime import timedelta
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 from django.test import Client
 from django.utils.html import strip_tags
 
-from apps.accounts.models import Member, MemberRole, Role
+from apps.accounts.models import Member, MemberRole, Profile, Role
 from apps.console.context import ENVIRONMENTS
 from apps.core.clock import wall_now
 from apps.errors.models import Error
+from apps.flows.models import Flow
 from tests.console.scenes import Scene, add_ended_run, add_to_bucket, make_scene, set_state, start_work
 from tests.factories import make_account, make_error, make_flow, make_integration, make_run, make_user
 
@@ -75,8 +77,23 @@ def test_retry_runs_and_runs_under_way_are_not_counted(client: Client, scene: Sc
 def test_every_count_leads_to_what_it_counts(client: Client, scene: Scene) -> None:
     html = html_of(client, COMPLETED)
     assert f'href="/flows/{scene.strikes.pk}/errors/" aria-label="3 open errors">3</a>' in html
-    assert f'href="/flows/{scene.strikes.pk}/history/?range=7d" aria-label="1 runs (snapshot)"' in html
+    assert re.search(rf'href="(/flows/{scene.strikes.pk}/history/[^"]+)" aria-label="1 runs \(snapshot\)"', html)
     assert '<a class="bad" href="/errors/?view=list">3</a> in 1 flow' in html
+
+
+def test_the_runs_of_a_range_are_those_that_their_link_lists(client: Client, scene: Scene) -> None:
+    half_hour = wall_now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    now = wall_now()
+    for minute in (-1, 0, 29, 31):  # the first half hour is counted whole, and so is the last one
+        add_ended_run(scene.airports, ago=now - half_hour - timedelta(minutes=minute), success=1)
+    make_run(scene.airports, kind="retry", status="completed", started_at=half_hour, ended_at=now)
+    make_run(scene.airports, status="running", started_at=half_hour)
+    stretch = [(half_hour + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%MZ") for minute in (7, 12)]
+    html = html_of(client, f"{COMPLETED}?from={stretch[0]}&to={stretch[1]}")
+    found = re.search(rf'href="(/flows/{scene.airports.pk}/history/[^"]+)" aria-label="2 runs', html)
+    assert found
+    listed = html_of(client, found[1].replace("&amp;", "&"))
+    assert listed.count('<tr id="r-') == 2
 
 
 def test_the_range_decides_about_the_runs_and_never_about_what_is_open(client: Client, scene: Scene) -> None:
@@ -113,7 +130,45 @@ def test_a_range_that_cannot_be_read_is_told_and_seven_days_are_shown(client: Cl
 def test_filters_stand_in_the_address(client: Client, scene: Scene, query: str, expected: list[str]) -> None:
     html = html_of(client, f"{COMPLETED}?{query}")
     assert names_in(html) == expected
-    assert expected or "No flow matches these filters" in html
+    assert expected or "No flow matches this filter" in html
+
+
+def test_an_empty_list_names_its_filters_and_offers_to_drop_one(client: Client, scene: Scene) -> None:
+    words = words_of(html_of(client, f"{COMPLETED}?flow=air&status=failed&range=24h"))
+    assert "No flow matches these 2 filters 2 flows without them. Flow name: air. Last run: Failed." in words
+    html = html_of(client, f"{COMPLETED}?flow=air&status=failed&range=24h")
+    assert f'href="{COMPLETED}?flow=air&amp;range=24h">Without “Last run: Failed” (1)</a>' in html
+    assert "Without “Flow name" not in html  # it would still be empty
+    assert f'href="{COMPLETED}?range=24h">Clear filters</a>' in html
+    html = html_of(client, f"{COMPLETED}?flow=strikes&integration=nowhere&open=1")
+    assert "Integration: nowhere. Only flows with open errors." in words_of(html)
+    assert "Without “Integration: nowhere” (1)" in html
+
+
+def test_columns_are_left_out_until_they_are_ticked_again(client: Client, scene: Scene) -> None:
+    def heads() -> str:
+        return words_of(html_of(client, COMPLETED).split("<thead>")[1].split("</thead>")[0])
+
+    before = heads()
+    assert "Ignored" in before and "Auto-resolved" in before
+    kept = ["open", "status", "runs", "success", "errors"]
+    answer = client.post("/columns/choose/", {"list": "completed", "column": kept, "next": COMPLETED})
+    assert answer.url == COMPLETED
+    left = heads()
+    assert "Success" in left and "Latest run" in left
+    assert not [name for name in ("Ignored", "Auto-resolved", "Last 12 runs", "Average run") if name in left]
+    assert "1 940 3" in row_of(html_of(client, COMPLETED), scene.strikes)  # runs, success, errors
+    client.post("/columns/choose/", {"list": "completed"})
+    assert names_in(html_of(client, COMPLETED)) == ["Wildlife strikes", "Airports"]
+    assert client.post("/columns/choose/", {"list": "nowhere"}).status_code == 400
+    assert Profile.objects.get(user__username="mara").hidden_columns.keys() == {"completed"}
+
+
+def test_rows_are_made_higher_from_the_foot_of_the_list(client: Client, scene: Scene) -> None:
+    assert 'data-density="compact"' in html_of(client, COMPLETED)
+    client.post("/density/choose/", {"density": "comfortable", "next": COMPLETED})
+    assert 'data-density="comfortable"' in html_of(client, COMPLETED)
+    assert client.post("/density/choose/", {"density": "huge"}).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -124,6 +179,8 @@ def test_filters_stand_in_the_address(client: Client, scene: Scene, query: str, 
         ("-flow", "Wildlife strikes"),
         ("open", "Airports"),
         ("-success", "Wildlife strikes"),
+        ("-ms", "Airports"),
+        ("ms", "Wildlife strikes"),
         ("success", "Airports"),
         ("-last_error", "Wildlife strikes"),
         ("last_error", "Wildlife strikes"),  # what has none stands last either way
@@ -237,6 +294,25 @@ def test_the_queue_stands_below_with_each_place_and_reason(client: Client, scene
     assert words.count("Remove") == 2
 
 
+def test_a_place_in_the_queue_is_the_same_whatever_the_page_shows_of_it(client: Client, scene: Scene) -> None:
+    make_run(scene.strikes)
+    run = make_run(scene.airports)
+    html = html_of(client, f"{RUNNING}?flow=airports")
+    assert "second in queue" in html
+    address = html_module.unescape(re.findall(r'hx-get="(/live/[^"]+)"', html)[0])
+    make_run(scene.strikes)
+    changed = client.get(address).content.decode()
+    assert f'id="run-{run.pk}-pages"' in changed
+    assert "second in queue" in changed and "first in queue" not in changed
+
+
+def test_runs_that_no_filter_lets_through_are_told_as_such(client: Client, scene: Scene) -> None:
+    start_work(scene)
+    words = words_of(html_of(client, f"{RUNNING}?state=queued&flow=strikes"))
+    assert "No run matches these 2 filters 1 run without them." in words
+    assert "Without “State: queued” (1)" in words
+
+
 @pytest.mark.parametrize(
     ("query", "number"), [("state=running", 1), ("by=manual", 1), ("flow=air", 1), ("integration=x", 0)]
 )
@@ -247,19 +323,25 @@ def test_the_runs_are_filtered_by_the_address(client: Client, scene: Scene, quer
 
 
 def test_nothing_running_says_so(client: Client, scene: Scene) -> None:
+    assert "No flow has a schedule" in html_of(client, RUNNING)
+    due = wall_now() + timedelta(minutes=5)
+    Flow.unscoped.filter(pk=scene.strikes.pk).update(next_due_at=due)
     assert "Nothing runs now" in html_of(client, RUNNING)
+    assert "The next one by a schedule is Wildlife strikes, " in words_of(html_of(client, RUNNING))
 
 
 # --- queries --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("address", "number"),
     [
-        (COMPLETED, 9),
-        (RUNNING, 9),
+        (COMPLETED, 8),
+        (COMPLETED + "?sort=-runs&range=30d", 8),
+        (COMPLETED + "?format=csv", 6),
+        (RUNNING, 10),
         ("/integrations/", 7),
         ("/integrations/birds/flows/", 6),
-        ("/integrations/birds/dashboard/completed/", 10),
-        ("/integrations/birds/dashboard/running/", 10),
+        ("/integrations/birds/dashboard/completed/", 9),
+        ("/integrations/birds/dashboard/running/", 11),
         ("/connections/", 5),
     ],
 )

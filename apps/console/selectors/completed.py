@@ -1,39 +1,19 @@
 """How each flow is doing: what is open now, its latest run, and its runs over a range. Retry runs are left out."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
 from apps.console.access import Reach
 from apps.console.ranges import Range
 from apps.console.selectors.strip import NOTHING_OPEN, OpenCount
 from apps.flows.models import Flow
-from apps.runs.models import Bucket, FlowState, Grain, Run
+from apps.runs.models import Bucket, FlowState, Grain
 
 NEVER = "never_run"
-
-
-class SecondsBetween(Func):
-    """Seconds from one moment to another. Django subtracts them row by row in Python on SQLite: four times slower."""
-
-    output_field = FloatField()
-    template = "EXTRACT(EPOCH FROM (%(expressions)s))"
-    arity = 2
-
-    def __init__(self, start: str, end: str) -> None:
-        super().__init__(end, start, arg_joiner=" - ")
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(
-            compiler,
-            connection,
-            template="((julianday(%(expressions)s)) * 86400.0)",
-            arg_joiner=") - julianday(",
-            **context,
-        )
 
 
 @dataclass(frozen=True)
@@ -49,25 +29,32 @@ class Latest:
 
 @dataclass(frozen=True)
 class RangeSums:
-    """Of the runs that started in the range and have ended; the attempts of one that was run again are one run."""
+    """Of the half hours that the range touches: the runs that started there and have ended, and the work done there.
+
+    The attempts of a run that was run again are one run. `good` and `busy_ms` are of all work, retries too.
+    """
 
     runs: int = 0
+    run_ms: int = 0
     success: int = 0
     ignored: int = 0
     errors: int = 0
-    average: float | None = None  # seconds a run
-
-
-@dataclass(frozen=True)
-class BucketSums:
     auto_resolved: int = 0
-    success: int = 0
+    good: int = 0
     busy_ms: int = 0
+
+    @property
+    def average(self) -> float | None:
+        """Seconds a run."""
+        return self.run_ms / 1000 / self.runs if self.runs else None
 
     @property
     def ms_per_record(self) -> float | None:
         """Milliseconds of processing per successful record."""
-        return self.busy_ms / self.success if self.success else None
+        return self.busy_ms / self.good if self.good else None
+
+
+SUMS = ("runs", "run_ms", "run_success", "run_ignored", "run_errors", "auto_resolved", "success", "busy_ms")
 
 
 @dataclass(frozen=True)
@@ -75,23 +62,18 @@ class FlowRow:
     flow: Flow
     opened: OpenCount
     latest: Latest
-    sums: RangeSums
-    buckets: BucketSums
+    sums: RangeSums = RangeSums()
 
 
-def flow_rows(reach: Reach, span: Range, opened: Mapping[int, OpenCount]) -> list[FlowRow]:
-    """A row per flow, by name; three queries."""
-    sums, buckets = range_sums(reach, span), bucket_sums(reach, span)
-    return [
-        FlowRow(
-            flow,
-            opened.get(flow.pk, NOTHING_OPEN),
-            latest_of(flow),
-            sums.get(flow.pk, RangeSums()),
-            buckets.get(flow.pk, BucketSums()),
-        )
-        for flow in flows_in(reach)
-    ]
+def flow_rows(reach: Reach, opened: Mapping[int, OpenCount]) -> list[FlowRow]:
+    """A row per flow, by name, without sums; one query."""
+    return [FlowRow(flow, opened.get(flow.pk, NOTHING_OPEN), latest_of(flow)) for flow in flows_in(reach)]
+
+
+def with_sums(reach: Reach, span: Range, rows: Sequence[FlowRow]) -> list[FlowRow]:
+    """The same rows with the sums of the range; one query."""
+    sums = range_sums(reach, span, [row.flow.pk for row in rows])
+    return [replace(row, sums=sums.get(row.flow.pk, RangeSums())) for row in rows]
 
 
 def flows_in(reach: Reach) -> "QuerySet[Flow]":
@@ -110,39 +92,12 @@ def latest_of(flow: Flow) -> Latest:
     return Latest(state.last_status, state.last_run_id, ended if is_over else started, took, state.last_runs)
 
 
-def range_sums(reach: Reach, span: Range) -> dict[int, RangeSums]:
-    rows = (
-        Run.objects.of(reach.account_id)
-        .without_retries()
-        .created_between(span.since, span.until)
-        .filter(ended_at__isnull=False, **reach.where_copied())
-    )
-    found = (
-        rows.order_by()
-        .values("flow_id")
-        .annotate(
-            n=Count("pk", filter=Q(attempt=1)),
-            good=Sum("success"),
-            left_out=Sum("ignored"),
-            bad=Sum(F("errors") + F("unit_errors")),
-            length=Sum(SecondsBetween("started_at", "ended_at")),
-        )
-        .values_list("flow_id", "n", "good", "left_out", "bad", "length")
-    )
-    return {
-        flow: RangeSums(runs, good, left_out, bad, length / runs if runs and length is not None else None)
-        for flow, runs, good, left_out, bad, length in found
-    }
-
-
-def bucket_sums(reach: Reach, span: Range) -> dict[int, BucketSums]:
-    """Over the half hours that the range touches."""
+def range_sums(reach: Reach, span: Range, flow_ids: Iterable[int]) -> dict[int, RangeSums]:
+    """By flow; flows without any bucket in the range are left out."""
     rows = Bucket.objects.of(reach.account_id).filter(
-        grain=Grain.HALF_HOUR, slot__gte=span.first_slot, **reach.where("flow__integration")
+        flow__in=list(flow_ids), grain=Grain.HALF_HOUR, slot__gte=span.first_slot
     )
     if span.end_slot is not None:
         rows = rows.filter(slot__lt=span.end_slot)
-    found: Iterable[Any] = (
-        rows.order_by().values_list("flow_id").annotate(Sum("auto_resolved"), Sum("success"), Sum("busy_ms"))
-    )
-    return {flow: BucketSums(*numbers) for flow, *numbers in found}
+    found: Iterable[Any] = rows.order_by().values_list("flow_id").annotate(*map(Sum, SUMS))
+    return {flow: RangeSums(*numbers) for flow, *numbers in found}

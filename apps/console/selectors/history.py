@@ -28,6 +28,7 @@ STATUSES: dict[str, tuple[str, Q]] = {
     "with_errors": ("completed with errors", Q(outcome=RunOutcome.COMPLETED_WITH_ERRORS)),
     "failed": ("failed", Q(status=RunStatus.FAILED)),
     "canceled": ("canceled", Q(status=RunStatus.CANCELED)),
+    "ended": ("ended, retries aside", Q(kind=RunKind.FLOW, ended_at__isnull=False)),
     "active": ("running, queued or retrying", Q(status__in=UNDER_WAY)),
     "retries": ("retry runs", Q(kind__in=RETRIES)),
 }

@@ -1,18 +1,20 @@
 """The runs under way and in the queue: who started them, how far they are, and what holds them up."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from apps.console.access import Reach
 from apps.console.selectors.run_words import started_by_text
 from apps.core.clock import wall_now
-from apps.flows.models import Step
+from apps.flows.models import Flow, Step
 from apps.runs.models import Bucket, Grain, Run
 from apps.runs.querysets import RunQuerySet
 from apps.runs.statuses import RunKind, RunStatus
 
 MOST_RUNS = 200
+MOST_PLACES = 2_000
+FAR_BEHIND = f"behind {MOST_PLACES:,} others"
 MINUTES = 12  # of the line of records per second
 PLACES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 RETRY_KINDS = (RunKind.RETRY, RunKind.AUTO_RETRY)
@@ -79,9 +81,16 @@ class Work:
 
 
 def works(reach: Reach) -> list[Work]:
-    """Runs at work or waiting to be run again by their start, then the queue in its order; three queries."""
+    """Runs at work or waiting to be run again by their start, then the queue in its order; four queries."""
     rows = _with_names(Run.objects.of(reach.account_id).under_way().filter(**reach.where_copied()))
     return works_of(reach, rows.order_by("pk")[:MOST_RUNS])
+
+
+def queue_places(reach: Reach) -> dict[int, str]:
+    """By run, its place in the environment's whole queue: the workers know no other, whatever a page shows of it."""
+    whole = replace(reach, integration_ids=None)
+    queue = Run.objects.of(reach.account_id).queued().filter(**whole.where_copied()).order_by("pk")
+    return {run: _place(number) for number, run in enumerate(queue.values_list("pk", flat=True)[:MOST_PLACES])}
 
 
 def works_by_id(reach: Reach, run_ids: list[int]) -> list[Work]:
@@ -94,6 +103,12 @@ def runs_since(reach: Reach, run_id: int) -> int:
     return Run.objects.of(reach.account_id).active().filter(pk__gt=run_id, **reach.where_copied()).count()
 
 
+def next_due_flow(reach: Reach) -> Flow | None:
+    """The flow whose schedule starts the next run; one query."""
+    rows = Flow.objects.of(reach.account_id).present().filter(enabled=True, next_due_at__isnull=False, **reach.where())
+    return rows.order_by("next_due_at").first()
+
+
 def _with_names(runs: RunQuerySet) -> RunQuerySet:
     return runs.select_related("flow", "integration", "started_by__user")
 
@@ -102,16 +117,19 @@ def works_of(reach: Reach, runs: Iterable[Run]) -> list[Work]:
     found = sorted(runs, key=lambda run: (run.status == RunStatus.QUEUED, run.started_at or run.created_at, run.pk))
     flow_ids = {run.flow_id for run in found}
     steps, rates = _steps(reach, flow_ids), _rates(reach, flow_ids)
-    waiting = [run.pk for run in found if run.status == RunStatus.QUEUED]
-    places = {run_id: _place(number) for number, run_id in enumerate(waiting)}
-    return [_work(run, steps.get(run.flow_id, []), rates.get(run.flow_id, ()), places.get(run.pk, "")) for run in found]
+    places = queue_places(reach) if any(run.status == RunStatus.QUEUED for run in found) else {}
+    return [
+        _work(run, steps.get(run.flow_id, []), rates.get(run.flow_id, ()), places.get(run.pk, FAR_BEHIND))
+        for run in found
+    ]
 
 
 def _work(run: Run, steps: list[str], rates: tuple[float, ...], place: str) -> Work:
     since = run.created_at if run.status == RunStatus.QUEUED else run.started_at or run.created_at
     status = "retrying" if run.kind in RETRY_KINDS and run.status == RunStatus.RUNNING else run.outcome or run.status
     step = run.wait_reason or ("not started" if run.status == RunStatus.QUEUED else step_at_work(run, steps))
-    return Work(run, status, since, (run.ended_at or wall_now()) - since, step, rates, place)
+    is_queued = run.status == RunStatus.QUEUED
+    return Work(run, status, since, (run.ended_at or wall_now()) - since, step, rates, place if is_queued else "")
 
 
 def step_at_work(run: Run, steps: list[str]) -> str:

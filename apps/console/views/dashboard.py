@@ -1,6 +1,6 @@
 """The dashboards: what runs now and how flows are doing, of the account or of one integration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from apps.console.context import Crumb, preferences_of
 from apps.console.csv_files import csv_response
 from apps.console.dashboard_lists import (
     CSV_HEADER,
+    FLOW_CRITERIA,
+    RUN_CRITERIA,
+    SORTS_OF_SUMS,
     completed_context,
     csv_row,
-    filter_rows,
-    filter_works,
     running_filters,
     sort_of,
     sort_rows,
@@ -26,9 +27,11 @@ from apps.console.dashboard_lists import (
 from apps.console.dashboard_topics import dashboard_topic, midnight_of, running_topic
 from apps.console.filters import address_with, hidden_fields
 from apps.console.live import live_address
-from apps.console.selectors.completed import FlowRow, flow_rows
+from apps.console.narrowing import narrow
+from apps.console.paging import page_of
+from apps.console.selectors.completed import flow_rows, with_sums
 from apps.console.selectors.pulse import connections_in, pulse_of
-from apps.console.selectors.running import works
+from apps.console.selectors.running import next_due_flow, works
 from apps.console.selectors.strip import OpenCount, open_counts, strip_of
 from apps.flows.models import Integration
 
@@ -85,37 +88,29 @@ def completed(request: HttpRequest, slug: str = "") -> HttpResponse:
     """How each flow is doing over a range; `format=csv` downloads what is shown."""
     if not slug and not pulse_of(request).flows:
         return first_run(request)
-    frame = frame_of(request, slug)
-    span = span_of(request)
-    everything = flow_rows(frame.reach, span, frame.opened)
-    rows = sort_rows(filter_rows(request, everything), sort_of(request))
-    if request.GET.get("format") == "csv":
+    frame, span, order = frame_of(request, slug), span_of(request), sort_of(request)
+    everything = flow_rows(frame.reach, frame.opened)
+    narrowed = narrow(request, everything, FLOW_CRITERIA)
+    is_download = request.GET.get("format") == "csv"
+    needs_sums = is_download or order.removeprefix("-") in SORTS_OF_SUMS
+    rows = with_sums(frame.reach, span, narrowed.rows) if needs_sums else narrowed.rows
+    rows = sort_rows(rows, order)
+    if is_download:
         return csv_response("flowmend-completed.csv", CSV_HEADER, map(csv_row, rows), preferences_of(request).zone)
-    shown = page_of(request, rows)
+    shown = page_of(request, rows, ROWS_A_PAGE)
+    if not needs_sums:
+        shown["rows"] = with_sums(frame.reach, span, shown["rows"])
     context = frame.context("Completed flows") | completed_context(request, everything, span) | shown
-    topic = dashboard_topic(frame.integration, [row.flow.pk for row in shown["rows"]])
     context |= {
-        "total": len(everything),
+        "narrowed": narrowed,
         "span": span,
         "csv_url": address_with(request, format="csv"),
-        "live_url": live_address(request, "shell", topic),
+        "live_url": live_address(
+            request, "shell", dashboard_topic(frame.integration, [row.flow.pk for row in shown["rows"]])
+        ),
         "live_every": COMPLETED_EVERY_S,
     }
     return render(request, "dashboard/completed.html", context)
-
-
-def page_of(request: HttpRequest, rows: Sequence[FlowRow]) -> dict[str, Any]:
-    """The rows of the page that is asked for, and the ways to its neighbors."""
-    text = request.GET.get("page", "")
-    asked = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1
-    last = max(1, -(-len(rows) // ROWS_A_PAGE))
-    page = max(1, min(asked, last))
-    return {
-        "rows": rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE],
-        "matching": len(rows),
-        "previous_url": address_with(request, page=str(page - 1)) if page > 1 else "",
-        "next_url": address_with(request, page=str(page + 1)) if page < last else "",
-    }
 
 
 # --- running --------------------------------------------------------------------------------------------------------
@@ -126,7 +121,8 @@ def running(request: HttpRequest, slug: str = "") -> HttpResponse:
         return first_run(request)
     frame = frame_of(request, slug)
     everything = works(frame.reach)
-    shown = filter_works(request, everything)
+    narrowed = narrow(request, everything, RUN_CRITERIA)
+    shown = narrowed.rows
     context = frame.context("Running flows") | {
         "works": shown,
         "n_at_work": sum(not (work.is_queued or work.waits_until) for work in shown),
@@ -135,7 +131,8 @@ def running(request: HttpRequest, slug: str = "") -> HttpResponse:
         "filters": running_filters(request, everything),
         "flow_name": request.GET.get("flow", ""),
         "hidden": hidden_fields(request, "flow"),
-        "is_filtered": any(request.GET.get(name) for name in ("flow", "integration", "by", "state")),
+        "narrowed": narrowed,
+        "next_flow": None if everything else next_due_flow(frame.reach),
         "may_cancel": {work.run.pk for work in shown if may_do(request, Act.CANCEL_RUN, work.run.integration_id)},
         "live_url": live_address(
             request,
