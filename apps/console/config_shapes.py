@@ -56,9 +56,10 @@ class Lines(Shape):
     """A text of several lines, such as a certificate."""
 
     is_wide = True
+    rows = 4
 
     def widget(self, attributes: Attributes) -> forms.Widget:
-        return forms.Textarea(attributes | {"rows": 4, "spellcheck": "false"})
+        return forms.Textarea(attributes | {"rows": self.rows, "spellcheck": "false"})
 
     def read(self, text: Any) -> Any:
         return text.replace("\r\n", "\n")
@@ -144,15 +145,12 @@ class Choice(Shape):
 
 
 @dataclass
-class Entries(Shape):
+class Entries(Lines):
     """A list, one entry per line."""
 
     of: Shape
-    is_wide = True
+    rows = 3
     hint = "One per line."
-
-    def widget(self, attributes: Attributes) -> forms.Widget:
-        return forms.Textarea(attributes | {"rows": 3, "spellcheck": "false"})
 
     def shown(self, value: Any) -> Any:
         entries = value if isinstance(value, LISTS) else [value] if value is not None else []
@@ -163,15 +161,12 @@ class Entries(Shape):
 
 
 @dataclass
-class Pairs(Shape):
+class Pairs(Lines):
     """A set of named values, one `name: value` per line."""
 
     of: Shape
-    is_wide = True
+    rows = 3
     hint = "One per line, as name: value."
-
-    def widget(self, attributes: Attributes) -> forms.Widget:
-        return forms.Textarea(attributes | {"rows": 3, "spellcheck": "false"})
 
     def shown(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -191,14 +186,11 @@ class Pairs(Shape):
         return found
 
 
-class Document(Shape):
+class Document(Lines):
     """Everything deeper, as YAML."""
 
-    is_wide = True
+    rows = 5
     hint = "As YAML."
-
-    def widget(self, attributes: Attributes) -> forms.Widget:
-        return forms.Textarea(attributes | {"rows": 5, "spellcheck": "false"})
 
     def shown(self, value: Any) -> Any:
         return "" if value in (None, [], {}) else yaml.safe_dump(value, allow_unicode=True, sort_keys=False)

@@ -1,6 +1,7 @@
 """What a request has read already, so that its live topics ask for nothing twice."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.http import HttpRequest
 
@@ -12,6 +13,8 @@ from apps.errors.models import Error
 from apps.flows.models import Flow, Step
 from apps.runs.models import Run
 
+T = TypeVar("T")
+
 
 def _kept(request: HttpRequest) -> dict[tuple[str, int], Any]:
     if not hasattr(request, "flowmend_loaded"):
@@ -20,22 +23,23 @@ def _kept(request: HttpRequest) -> dict[tuple[str, int], Any]:
     return found
 
 
+def _once(request: HttpRequest, name: tuple[str, int], read: Callable[[], T]) -> T:
+    """What was read under this name; read now if it was not."""
+    kept = _kept(request)
+    if name not in kept:
+        kept[name] = read()
+    found: T = kept[name]
+    return found
+
+
 def head_of(request: HttpRequest, flow_id: int) -> FlowHead:
     """A flow with its steps and the run under way. Raises Http404 for what this member does not see."""
-    kept = _kept(request)
-    if ("flow", flow_id) not in kept:
-        kept["flow", flow_id] = flow_head(get_flow(request, flow_id))
-    head: FlowHead = kept["flow", flow_id]
-    return head
+    return _once(request, ("flow", flow_id), lambda: flow_head(get_flow(request, flow_id)))
 
 
 def run_of(request: HttpRequest, run_id: int) -> Run:
     """Raises Http404 for what this member does not see."""
-    kept = _kept(request)
-    if ("run", run_id) not in kept:
-        kept["run", run_id] = get_run(request, run_id)
-    run: Run = kept["run", run_id]
-    return run
+    return _once(request, ("run", run_id), lambda: get_run(request, run_id))
 
 
 def step_of(request: HttpRequest, flow_id: int, step_id: int) -> Step:
@@ -49,31 +53,23 @@ def step_of(request: HttpRequest, flow_id: int, step_id: int) -> Step:
 
 def steps_of(request: HttpRequest, flow: Flow) -> list[Step]:
     """All steps of a flow that this member sees, in order; no query where one of them was asked for by `step_of`."""
-    kept = _kept(request)
-    if ("steps of", flow.pk) not in kept:
-        rows = Step.objects.of(flow.account_id).filter(flow=flow).select_related("connection", "state")
-        kept["steps of", flow.pk] = list(rows.order_by("position", "id"))
-    steps: list[Step] = kept["steps of", flow.pk]
-    return steps
+    rows = Step.objects.of(flow.account_id).filter(flow=flow).select_related("connection", "state")
+    return _once(request, ("steps of", flow.pk), lambda: list(rows.order_by("position", "id")))
 
 
 def error_of(request: HttpRequest, error_id: int) -> Error:
     """Raises Http404 for what this member does not see."""
-    kept = _kept(request)
-    if ("error", error_id) not in kept:
-        kept["error", error_id] = get_error(request, error_id)
-    error: Error = kept["error", error_id]
-    return error
+    return _once(request, ("error", error_id), lambda: get_error(request, error_id))
 
 
 def cause_of(request: HttpRequest, cause_id: int) -> CauseDetail:
     """A root cause with what is merged into it. Raises Http404 for what this member does not see."""
-    kept = _kept(request)
-    if ("cause", cause_id) not in kept:
+
+    def read() -> CauseDetail:
         cause, *members = get_causes(request, cause_id)
-        kept["cause", cause_id] = CauseDetail(reach_of(request), cause, members, wall_now())
-    detail: CauseDetail = kept["cause", cause_id]
-    return detail
+        return CauseDetail(reach_of(request), cause, members, wall_now())
+
+    return _once(request, ("cause", cause_id), read)
 
 
 def keep_run(request: HttpRequest, run: Run) -> Run:

@@ -1,6 +1,7 @@
 """Writing to a destination: what is sent now, what is held until the scope commits, and how each outcome is booked."""
 
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 
 from apps.engine.expressions import ExpressionError
@@ -51,18 +52,27 @@ def send(walk: Walk, node: Node, items: list[Item], bodies: list[Record], *, onw
     target = walk.opened.target(node)
     items, bodies = without_doubtful(walk, node, target, items, bodies)
     try:
-        written = write_once(walk, node, target, items, bodies)
+        written = answer(walk, node, items, lambda: write_once(walk, node, target, items, bodies))
     except Outage as outage:
         if not onward:
             mark_alone(items)
         walk.outage(node, items, outage)
         return
+    book(walk, node, items, written, onward)
+
+
+def answer(walk: Walk, node: Node, items: list[Item], ask: Callable[[], Written]) -> Written:
+    """What was answered; where the whole call failed, that is the failure of each item. Raises Outage."""
+    try:
+        return ask()
+    except Outage:
+        raise
     except ConnectorError as error:
-        written = Written(dict.fromkeys(range(len(items)), error.failure()))
+        failure = error.failure()
     except Exception as error:
         walk.log("error", node, traceback.format_exc())
-        written = Written(dict.fromkeys(range(len(items)), component_failure(error)))
-    book(walk, node, items, written, onward)
+        failure = component_failure(error)
+    return Written(dict.fromkeys(range(len(items)), failure))
 
 
 def mark_alone(items: list[Item]) -> None:
@@ -90,15 +100,7 @@ def write_once(walk: Walk, node: Node, target: Target, items: list[Item], bodies
         return write(walk, node, target, items, bodies)
     fresh = [index for index, item in enumerate(items) if known_send(walk, node, item) is None]
     some, their_bodies = [items[i] for i in fresh], [bodies[i] for i in fresh]
-    try:
-        written = write(walk, node, target, some, their_bodies)
-    except Outage:
-        raise
-    except ConnectorError as error:
-        written = Written(dict.fromkeys(range(len(some)), error.failure()))
-    except Exception as error:
-        walk.log("error", node, traceback.format_exc())
-        written = Written(dict.fromkeys(range(len(some)), component_failure(error)))
+    written = answer(walk, node, some, lambda: write(walk, node, target, some, their_bodies))
     remember(walk, node, some, their_bodies, written)
     if written.not_sent:
         park_unsent(walk, node, some, written, onward=True)

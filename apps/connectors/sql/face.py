@@ -155,6 +155,19 @@ def short(value: Any) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
+def half_character(values: Record) -> str:
+    """The column whose text holds half of a character (a lone surrogate), which no database takes; blank for none."""
+    return next((name for name, value in values.items() if isinstance(value, str) and not is_text(value)), "")
+
+
+def is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def too_many_rows(limit: int) -> ConnectorError:
     message = f"The lookup found more than {limit:,} rows for one page; make it narrower or the page smaller."
     return ConnectorError("too_large", message, classification=Classification.TOO_LARGE, source=ErrorSource.LOOKUP)

@@ -2,21 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 import sqlalchemy
 
-from apps.connectors.base import LedgerRows, Ping, Surroundings
+from apps.connectors.base import Ping, Surroundings
 from apps.connectors.sql.config import SqlConfig
 from apps.connectors.sql.dialects.link import Link
 from apps.connectors.sql.dialects.reading import DialectFinder, DialectReader, read_table
 from apps.connectors.sql.dialects.session import DialectSession
 from apps.connectors.sql.dialects.speech import Speech
 from apps.connectors.sql.dialects.writer import DialectWriter
-from apps.connectors.sql.face import Database, Finder, Job, Outcome, Reader, Row, Table
-from apps.engine.ports import Batch, Classification, ConnectorError, Failure, Record
+from apps.connectors.sql.face import Finder, Job, Outcome, Reader, Row, Table
+from apps.connectors.sql.linked import LinkedDatabase
+from apps.engine.ports import Batch, Classification, ConnectorError
 
 SPEECHES = {
     "mysql": ("mysql", "MySqlSpeech"),
@@ -26,21 +26,17 @@ SPEECHES = {
 }
 
 
-class DialectDatabase(Database):
-    """One connection for writes and lookups; each export opens its own."""
+class DialectDatabase(LinkedDatabase[Link]):
+    """A database that SQLAlchemy speaks to."""
 
     def __init__(self, config: SqlConfig, surroundings: Surroundings) -> None:
         self.config = config
-        self.surroundings = surroundings
         self.speech = speech_for(config, surroundings)
-        self.link = Link(self.speech, config, surroundings)
-        self.wording = self.link.wording
-        self._session = DialectSession(self.link)
-        self._writer = DialectWriter(self.link, self._session)
-        self._tables: dict[str, Table] = {}
+        link = Link(self.speech, config, surroundings)
+        session = DialectSession(link)
+        super().__init__(link, session, DialectWriter(link, session))
+        self.wording = link.wording
         self._writable: set[str] = set()
-        self._finders: dict[Finder, DialectFinder] = {}
-        self._readers: list[DialectReader] = []
 
     def ping(self) -> Ping:
         config, label = self.config, self.speech.label
@@ -53,21 +49,13 @@ class DialectDatabase(Database):
         ms = int(1000 * (time.monotonic() - started))
         return Ping(True, tried, f"{label} {version} answered.", ms)
 
-    def session(self) -> DialectSession:
-        return self._session
-
-    def has_transaction(self) -> bool:
-        return self.link.has_transaction()
-
-    def table(self, name: str) -> Table:
-        if name not in self._tables:
-            self._tables[name] = read_table(self.link, name)
-        return self._tables[name]
+    def read_table(self, name: str) -> Table:
+        return read_table(self.link, name)
 
     def write(self, job: Job, rows: Sequence[Row], batch: Batch) -> Outcome:
         if job.table is not None and job.table.name not in self._writable:
             self._check_writable(job.table.name)
-        return self._writer.write(job, rows, batch)
+        return super().write(job, rows, batch)
 
     def _check_writable(self, name: str) -> None:
         schema, _, bare = name.rpartition(".")
@@ -78,23 +66,11 @@ class DialectDatabase(Database):
             raise ConnectorError("value", text, classification=Classification.VALUE)
         self._writable.add(name)
 
-    def find_rows(self, find: Finder, sets: Sequence[Record]) -> list[list[Record] | Failure]:
-        if find not in self._finders:
-            self._finders[find] = DialectFinder(self.link, find)
-        return self._finders[find].rows(sets)
+    def new_finder(self, find: Finder) -> DialectFinder:
+        return DialectFinder(self.link, find)
 
-    def reader(self) -> Reader:
-        reader = DialectReader(self.link.sibling(is_reader=True))
-        self._readers.append(reader)
-        return reader
-
-    def trim_ledger(self, account: int, before_run: int, older_than: datetime) -> LedgerRows | None:
-        return self._session.trim_ledger(account, before_run, older_than)
-
-    def close(self) -> None:
-        for reader in self._readers:
-            reader.close()
-        self.link.close()
+    def new_reader(self) -> Reader:
+        return DialectReader(self.link.sibling(is_reader=True))
 
 
 def speech_for(config: SqlConfig, surroundings: Surroundings) -> Speech:

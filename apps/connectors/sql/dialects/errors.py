@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import DBAPIError
 
 from apps.connectors.sql.dialects.speech import Speech
-from apps.connectors.sql.face import Job
+from apps.connectors.sql.face import Job, half_character
 from apps.engine.classification import classify
 from apps.engine.ports import Classification, ConnectorError, ErrorSource, Failure, Outage, Record
 
@@ -65,19 +65,10 @@ def row_failure(speech: Speech, error: Exception, values: Record, source: str = 
 
 
 def unsendable(error: Exception, values: Record, source: str) -> Failure:
-    name = next((name for name, value in values.items() if isinstance(value, str) and not is_text(value)), None)
-    if name is not None:
+    if name := half_character(values):
         text = f'The field "{name}" contains half of a character (a lone surrogate), which is no text.'
         return Failure(source, "encoding", text, Classification.VALUE, field=name)
     return Failure(source, "value", f"The record can't be sent to the database: {error}.", Classification.VALUE)
-
-
-def is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def suspect_among(error: Exception, rows: Sequence[Record]) -> int | None:

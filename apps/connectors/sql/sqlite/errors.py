@@ -3,7 +3,7 @@
 import re
 import sqlite3
 
-from apps.connectors.sql.face import Job, short
+from apps.connectors.sql.face import Job, half_character, short
 from apps.engine.classification import classify
 from apps.engine.ports import Classification, ConnectorError, ErrorSource, Failure, Outage, Record
 
@@ -88,18 +88,6 @@ def field_of(message: str) -> str | None:
 
 def too_big(values: Record) -> str:
     return next((n for n, v in values.items() if isinstance(v, int) and not -BIGGEST <= v < BIGGEST), "")
-
-
-def half_character(values: Record) -> str:
-    return next((n for n, v in values.items() if isinstance(v, str) and not is_text(v)), "")
-
-
-def is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def missing_row(job: Job, values: Record) -> Failure:
