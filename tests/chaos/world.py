@@ -44,29 +44,19 @@ steps:
   - key: file
     export: {{connection: files, path: records.jsonl}}
     trace_key: "{{{{ record.id }}}}"
-  - key: load
-    import: {{connection: target, operation: {operation}, table: {table}{keys}}}
+  - key: {step}
+    import: {{{sent}}}
     mapping: {{round: run.parameters.round, id: record.id, amount: record.amount}}
 """
-POSTED = """
-flow: posted
-name: posted
-integration: {{key: chaos, name: Chaos}}
-enabled: true
-page_size: {page}
-steps:
-  - key: file
-    export: {{connection: files, path: records.jsonl}}
-    trace_key: "{{{{ record.id }}}}"
-  - key: post
-    import: {{connection: office, path: /records, idempotency_header: Idempotency-Key, error_path: message}}
-    mapping: {{round: run.parameters.round, id: record.id, amount: record.amount}}
-"""
-FLOWS = {
-    "kept": DEFINITION.format(key="kept", page=PAGE, operation="upsert", table="kept", keys=", keys: [round, id]"),
-    "added": DEFINITION.format(key="added", page=PAGE, operation="insert", table="added", keys=""),
-    "posted": POSTED.format(page=PAGE),
+WRITES = {
+    "kept": ("load", "connection: target, operation: upsert, table: kept, keys: [round, id]"),
+    "added": ("load", "connection: target, operation: insert, table: added"),
+    "posted": (
+        "post",
+        "connection: office, path: /records, idempotency_header: Idempotency-Key, error_path: message",
+    ),
 }
+FLOWS = {key: DEFINITION.format(key=key, page=PAGE, step=step, sent=sent) for key, (step, sent) in WRITES.items()}
 
 
 @dataclass

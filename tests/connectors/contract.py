@@ -142,7 +142,31 @@ def silent_server() -> Iterator[int]:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-class FileHarness(Harness):
+class FormatHarness(Harness):
+    """A file of any format, named for it, wherever it lies."""
+
+    name: str
+
+    @abstractmethod
+    def put(self, name: str, content: bytes) -> None: ...
+
+    def export_options(self) -> Record:
+        return {"path": f"in/{self.name}"}
+
+    def missing_export_options(self) -> Record:
+        return {"path": f"elsewhere/{self.name}"}
+
+    def import_options(self) -> Record:
+        return {"path": f"out/{self.name}"}
+
+    def bad_body(self, number: int) -> Record:
+        return {"id": number, "name": "half \ud800"}
+
+    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
+        self.put(f"in/{self.name}", content_of(self.name.removesuffix(".gz"), records, spoiled_at))
+
+
+class FileHarness(FormatHarness):
     connector = FilesConnector
 
     def __init__(self, root: Path, name: str) -> None:
@@ -158,20 +182,8 @@ class FileHarness(Harness):
     def surroundings(self) -> Surroundings:
         return Surroundings(7, self.filing.root, self.filing.root, limits=LIMITS)
 
-    def export_options(self) -> Record:
-        return {"path": f"in/{self.name}"}
-
-    def missing_export_options(self) -> Record:
-        return {"path": f"elsewhere/{self.name}"}
-
-    def import_options(self) -> Record:
-        return {"path": f"out/{self.name}"}
-
-    def bad_body(self, number: int) -> Record:
-        return {"id": number, "name": "half \ud800"}
-
-    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
-        self.filing.put(f"in/{self.name}", content_of(self.name.removesuffix(".gz"), records, spoiled_at))
+    def put(self, name: str, content: bytes) -> None:
+        self.filing.put(name, content)
 
     def stored(self) -> list[Record]:
         rows = self.filing.rows(f"out/{self.name}", format=self.name.split(".")[1])

@@ -1,7 +1,6 @@
 """The harnesses of files on other machines: real servers, the same formats as on this one."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from apps.connectors.base import Surroundings
 from apps.connectors.files.remote import S3Connector, SftpConnector
 from apps.engine.ports import BadRecord, Record, Window
-from tests.connectors.contract import CANARY, LIMITS, Harness, Variant, content_of
+from tests.connectors.contract import CANARY, LIMITS, FormatHarness, Harness, Variant
 from tests.connectors.filing import NOON
 from tests.fakes.http_peer import LOOPBACK
 from tests.fakes.remote_files import S3Place, SftpPlace, s3_place, sftp_server
@@ -17,33 +16,15 @@ from tests.fakes.remote_files import S3Place, SftpPlace, s3_place, sftp_server
 FORMATS = ("a.csv", "a.jsonl.gz", "a.json", "a.xlsx")
 
 
-class RemoteFileHarness(Harness):
+class RemoteFileHarness(FormatHarness):
     """What both kinds of servers have in common."""
 
     def __init__(self, root: Path, name: str) -> None:
         self.root = root
         self.name = name
 
-    @abstractmethod
-    def put(self, name: str, content: bytes) -> None: ...
-
     def surroundings(self) -> Surroundings:
         return Surroundings(7, self.root, self.root, allow_nets=LOOPBACK, limits=replace(LIMITS, read_s=1.0))
-
-    def export_options(self) -> Record:
-        return {"path": f"in/{self.name}"}
-
-    def missing_export_options(self) -> Record:
-        return {"path": f"elsewhere/{self.name}"}
-
-    def import_options(self) -> Record:
-        return {"path": f"out/{self.name}"}
-
-    def bad_body(self, number: int) -> Record:
-        return {"id": number, "name": "half \ud800"}
-
-    def put_source(self, records: Sequence[Record], *, spoiled_at: int | None = None) -> None:
-        self.put(f"in/{self.name}", content_of(self.name.removesuffix(".gz"), records, spoiled_at))
 
     def stored(self) -> list[Record]:
         """Read by the connector itself: what a reader of the format finds."""

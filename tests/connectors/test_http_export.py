@@ -1,7 +1,6 @@
 """Exports from an HTTP application: every way of paging, resumed anywhere, incremental, and never round in circles."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,17 +11,6 @@ from apps.connectors.http import HttpConnector
 from apps.connectors.http.paging import links
 from apps.engine.ports import CheckpointValue, ConnectorError, Outage, SourcePage, Window
 from tests.fakes.http_peer import NOON, HttpPlace, Peer, Seen, reply
-
-
-@pytest.fixture
-def peer() -> Iterator[Peer]:
-    with Peer().running() as running:
-        yield running
-
-
-@pytest.fixture
-def place(peer: Peer) -> HttpPlace:
-    return HttpPlace(peer.url)
 
 
 def rows(count: int, first: int = 1) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -16,17 +15,6 @@ from apps.engine.ports import Outage, Repeats
 from tests.fakes.http_peer import HttpPlace, Peer, Seen, batch_of, hostile, raw_answer, reply, reset
 
 BATCH = {"path": "bulk", "batch_size": 3, "results_path": "results", "status_path": "status"}
-
-
-@pytest.fixture
-def peer() -> Iterator[Peer]:
-    with Peer().running() as running:
-        yield running
-
-
-@pytest.fixture
-def place(peer: Peer) -> HttpPlace:
-    return HttpPlace(peer.url)
 
 
 def people(count: int) -> list[dict[str, Any]]:

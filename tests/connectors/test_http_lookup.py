@@ -1,6 +1,5 @@
 """Lookups in an HTTP application: one request per record, or one for the keys of many."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,17 +10,6 @@ from tests.fakes.http_peer import SCOPE, HttpPlace, Peer, Seen, reply
 
 EACH = {"path": "airports/{{ upper(record.code) }}"}
 KEYS = {"path": "airports", "key": "record.code", "keys_param": "codes", "match_field": "code", "record_path": "found"}
-
-
-@pytest.fixture
-def peer() -> Iterator[Peer]:
-    with Peer().running() as running:
-        yield running
-
-
-@pytest.fixture
-def place(peer: Peer) -> HttpPlace:
-    return HttpPlace(peer.url)
 
 
 def airport(one: Seen) -> Any:

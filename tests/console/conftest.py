@@ -10,6 +10,8 @@ from apps.accounts.models import Account, Member
 from apps.flows.models import Flow, Step
 from tests.console.screens import orders_flow, signed_in
 from tests.factories import make_member, step_of
+from tests.fakes.running import World, make_world
+from tests.scenarios.retry_world import run_once
 
 
 @pytest.fixture
@@ -36,3 +38,12 @@ def orders(account: Account) -> Flow:
 @pytest.fixture
 def step(orders: Flow) -> Step:
     return step_of(orders)
+
+
+@pytest.fixture
+def world(account: Account) -> World:
+    """Three open errors of the flow Orders, of the records 1, 2 and 3; the target goes on refusing them."""
+    world = make_world(account, name="Orders")
+    world.refuse(1, 2, 3)
+    run_once(world, [{"id": number} for number in (1, 2, 3)])
+    return world

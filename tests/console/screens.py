@@ -11,6 +11,7 @@ from apps.accounts.models import Account
 from apps.engine.records import key_hash
 from apps.errors.models import Error
 from apps.flows.models import Flow, Revision, Step
+from apps.flows.services import apply_definition, set_connection
 from apps.runs.models import Capture, FlowState, LogLevel, Run, RunLog, StepRun
 from tests.factories import make_error, make_flow, make_integration, make_retry_data, make_run, make_step_run, step_of
 
@@ -49,6 +50,12 @@ def orders_flow(account: Account, **fields: Any) -> Flow:
     Revision.unscoped.filter(pk=flow.revision_id).update(definition=DEFINITION)
     flow.refresh_from_db()
     return flow
+
+
+def warehouse_flow(account: Account, text: str) -> Flow:
+    """A flow as its definition says, which may name the connection Warehouse."""
+    set_connection(account=account, name="Warehouse", kind="sql", config={"database": "sqlite", "file": "w.db"})
+    return apply_definition(account=account, text=text).flow
 
 
 def ended_run(flow: Flow, at: datetime, **fields: Any) -> Run:

@@ -8,7 +8,7 @@ from django.test import Client
 from apps.accounts.models import Account, MemberRole, Role
 from apps.flows.models import Flow, Revision, Step
 from apps.flows.services import apply_definition, disable_flow, set_connection
-from tests.console.screens import html_of, signed_in, text_of
+from tests.console.screens import html_of, signed_in, text_of, warehouse_flow
 from tests.factories import make_integration, make_member
 
 TEXT = """\
@@ -26,8 +26,7 @@ steps:
 
 @pytest.fixture
 def flow(account: Account) -> Flow:
-    set_connection(account=account, name="Warehouse", kind="sql", config={"database": "sqlite", "file": "w.db"})
-    return apply_definition(account=account, text=TEXT).flow
+    return warehouse_flow(account, TEXT)
 
 
 @pytest.fixture

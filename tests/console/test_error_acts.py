@@ -20,15 +20,6 @@ from tests.scenarios.retry_world import retry_runs, run_once, work_retries
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def world(account: Account) -> World:
-    """Three open errors, of the records 1, 2 and 3."""
-    world = make_world(account, name="Orders")
-    world.refuse(1, 2, 3)
-    run_once(world, [{"id": number} for number in (1, 2, 3)])
-    return world
-
-
 def keys(*names: str) -> list[int]:
     return list(Error.unscoped.filter(key__in=names).order_by("pk").values_list("pk", flat=True))
 

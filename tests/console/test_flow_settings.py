@@ -8,8 +8,8 @@ from django.test import Client
 from apps.accounts.models import Account, Role
 from apps.errors.models import StepState
 from apps.flows.models import Flow, Revision, Step
-from apps.flows.services import apply_definition, disable_flow, set_connection
-from tests.console.screens import html_of, keyed_error, signed_in, text_of
+from apps.flows.services import apply_definition, disable_flow
+from tests.console.screens import html_of, keyed_error, signed_in, text_of, warehouse_flow
 from tests.factories import make_member, make_run
 
 TEXT = """\
@@ -47,8 +47,7 @@ HANDLING = {
 
 @pytest.fixture
 def flow(account: Account) -> Flow:
-    set_connection(account=account, name="Warehouse", kind="sql", config={"database": "sqlite", "file": "w.db"})
-    return apply_definition(account=account, text=TEXT).flow
+    return warehouse_flow(account, TEXT)
 
 
 @pytest.fixture

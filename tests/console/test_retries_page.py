@@ -22,14 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def world(account: Account) -> World:
-    world = make_world(account, name="Orders")
-    world.refuse(1, 2, 3)
-    run_once(world, [{"id": number} for number in (1, 2, 3)])
-    return world
-
-
-@pytest.fixture
 def page(account: Account) -> Client:
     return signed_in(make_member(account, role=Role.MANAGER).user)
 

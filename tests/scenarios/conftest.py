@@ -9,6 +9,7 @@ from django.db import connection
 from apps.accounts.models import Account
 from tests.fakes.databases import make_place
 from tests.fakes.running import World, books, make_world
+from tests.scenarios.calls import Calls
 from tests.scenarios.scene import Scene
 
 
@@ -26,6 +27,14 @@ TARGETS = ["sqlite", "postgresql"] if connection.vendor == "sqlite" else ["postg
 def scene(request: pytest.FixtureRequest, account: Account, tmp_path: Path, settings: object) -> Iterator[Scene]:
     """The same test with a target on either database. Whatever happens in it, the books are clean in the end."""
     yield from make_scene(request.param, account, tmp_path, settings)
+
+
+@pytest.fixture
+def calls(scene: Scene) -> Calls:
+    """A parent and its sub-flow on that scene."""
+    made = Calls(scene)
+    made.prepare()
+    return made
 
 
 @pytest.fixture

@@ -33,20 +33,6 @@ RUN = "scope: run\nmax_records: 1000\npage_size: 2\n"
 GOOD = "P,C,F,D,N"
 
 
-@pytest.fixture
-def calls(scene: Scene) -> Calls:
-    made = Calls(scene)
-    made.prepare()
-    return made
-
-
-@pytest.fixture(autouse=True)
-def balanced():
-    """After every test each kept counter says what is there."""
-    yield
-    assert books() == []
-
-
 def test_all_pages_are_written_and_booked_together(calls):
     flow = calls.apply(parent_of("R", RUN), child_of("R"))
     run = calls.run(flow, *["good"] * 5)
