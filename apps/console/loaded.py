@@ -7,10 +7,11 @@ from django.http import HttpRequest
 
 from apps.console.access import get_causes, get_error, get_flow, get_run, get_steps, reach_of
 from apps.console.selectors.cause_detail import CauseDetail
+from apps.console.selectors.connections import get_connection
 from apps.console.selectors.flow_page import FlowHead, flow_head
 from apps.core.clock import wall_now
 from apps.errors.models import Error
-from apps.flows.models import Flow, Step
+from apps.flows.models import Connection, Flow, Step
 from apps.runs.models import Run
 
 T = TypeVar("T")
@@ -70,6 +71,11 @@ def cause_of(request: HttpRequest, cause_id: int) -> CauseDetail:
         return CauseDetail(reach_of(request), cause, members, wall_now())
 
     return _once(request, ("cause", cause_id), read)
+
+
+def connection_of(request: HttpRequest, connection_id: int) -> Connection:
+    """Raises Http404 for what this member does not see."""
+    return _once(request, ("connection", connection_id), lambda: get_connection(request, connection_id))
 
 
 def keep_run(request: HttpRequest, run: Run) -> Run:

@@ -1,6 +1,7 @@
 """The work that waits for a connection which is offline, and how it goes on once that is back."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import log2
 
 from django.db.models import QuerySet, Sum
@@ -22,9 +23,9 @@ def waiting_reason(name: str) -> str:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Runs that wait for a connection, and the records that they hold ready."""
+    """Runs that wait for a connection, the oldest first, and the records that they hold ready."""
 
-    runs: int = 0
+    runs: Sequence[int] = ()
     records: int = 0
 
 
@@ -34,18 +35,19 @@ def waiting_runs(connection: Connection) -> "QuerySet[Run]":
     )  # fmt: skip
 
 
-def waiting_for(connection: Connection) -> Waiting:
-    """Two queries. A run whose source is away holds no records."""
-    runs = list(waiting_runs(connection).values_list("pk", flat=True))
-    if not runs:
+def waiting_among(runs: "QuerySet[Run]") -> Waiting:
+    """Two queries at most. A run whose source is away holds no records."""
+    found = list(runs.only("pk", "account_id").order_by("pk"))
+    if not found:
         return Waiting()
-    pages = Page.objects.of(connection.account_id).not_done().filter(run__in=runs)
-    return Waiting(len(runs), pages.aggregate(total=Sum("records"))["total"] or 0)
+    pages = Page.objects.of(found[0].account_id).not_done().filter(run__in=found)
+    return Waiting([run.pk for run in found], pages.aggregate(total=Sum("records"))["total"] or 0)
 
 
 def come_back(connection: Connection) -> bool:
     """An offline connection answers: online from now on. False if it was already."""
-    return bring_online(connection, waited=asdict(waiting_for(connection)))
+    waiting = waiting_among(waiting_runs(connection))
+    return bring_online(connection, waited={"runs": len(waiting.runs), "records": waiting.records})
 
 
 def wake_waiting(connection: Connection) -> None:

@@ -16,14 +16,14 @@ from apps.connectors.registry import CONNECTORS
 from apps.console.access import Reach, may_do, reach_of
 from apps.console.config_shapes import Choice, Shape, shape_of
 from apps.console.connection_forms import LIMITS, group_of
+from apps.console.selectors.connection_health import LAST_TESTS, latencies
 from apps.console.selectors.pulse import connections_in
 from apps.console.selectors.run_words import person
 from apps.core.crypto import SecretUnreadableError
 from apps.core.ids import LARGEST_KEY
 from apps.flows.models import Connection, ConnectionState, Flow, Ledger, Step
-from apps.flows.secrets import secret_names
+from apps.flows.secrets import secret_names, secrets_end_at
 
-LAST_TESTS = 20
 STEP_KINDS = ("export", "lookup", "import")
 
 
@@ -54,14 +54,24 @@ class ConnectionRow:
     connection: Connection
     label: str  # of its kind
     flows: tuple[Flow, ...]  # that have a step on it, by name
+    p50_ms: int | None  # of its last tests
+    secrets_end_at: datetime | None  # where they say so
 
 
 def connection_rows(reach: Reach) -> list[ConnectionRow]:
-    """What is offline first, then by name; two queries."""
+    """What is offline first, then by name; three queries."""
     flows = _flows_by_connection(reach)
+    connections = list(connections_in(reach).order_by("name", "pk"))
+    times = latencies(reach.account_id, [found.pk for found in connections])
     rows = [
-        ConnectionRow(found, label_of(found.kind), tuple(flows.get(found.pk, ())))
-        for found in connections_in(reach).order_by("name", "pk")
+        ConnectionRow(
+            found,
+            label_of(found.kind),
+            tuple(flows.get(found.pk, ())),
+            times.get(found.pk),
+            secrets_end_at(found),
+        )
+        for found in connections
     ]
     return sorted(rows, key=lambda row: row.connection.state != ConnectionState.OFFLINE)
 

@@ -1,6 +1,8 @@
 """Connections: which applications flows reach, and whether they answer. A secret goes in and never comes out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -14,8 +16,11 @@ from apps.connectors.base import Connector
 from apps.connectors.registry import CONNECTORS
 from apps.console.access import account_of, environment_of, may_do, member_of, member_page, reach_of
 from apps.console.connection_forms import ConfigForm, NameForm, form_for
+from apps.console.connection_topics import connection_topic
 from apps.console.context import Crumb
 from apps.console.live import live_address
+from apps.console.loaded import connection_of
+from apps.console.selectors.connection_health import connection_errors, incidents_of, latencies, waiting_on
 from apps.console.selectors.connections import (
     connection_rows,
     get_connection,
@@ -30,14 +35,28 @@ from apps.console.selectors.connections import (
     steps_on,
 )
 from apps.console.views.acts import back
+from apps.core.clock import wall_now
 from apps.core.text import short
 from apps.flows.models import Connection
+from apps.flows.secrets import secrets_end_at
 from apps.flows.services import ConnectionRefused, set_connection
 from apps.flows.services.connecting import delete_connection
 from apps.runs.trying import try_connection
 
 EDIT = Act.EDIT_CONNECTIONS
+SOON = timedelta(days=14)
 LONGEST_TOAST = 240
+
+
+@dataclass(frozen=True)
+class Soon:
+    """What ends before `until` is worth a warning."""
+
+    now: datetime
+
+    @property
+    def until(self) -> datetime:
+        return self.now + SOON
 
 
 @member_page
@@ -49,7 +68,8 @@ def connection_list(request: HttpRequest) -> HttpResponse:
         "rows": [row for row in rows if words in f"{row.connection.name} {row.connection.kind} {row.label}".casefold()],
         "total": len(rows),
         "q": asked,
-        "live_url": live_address(request, "shell"),
+        "soon": Soon(wall_now()),
+        "live_url": live_address(request, "shell", "connections"),
     }
     return render(request, "connection/list.html", context)
 
@@ -57,16 +77,23 @@ def connection_list(request: HttpRequest) -> HttpResponse:
 @member_page
 def connection_page(request: HttpRequest, connection_id: int) -> HttpResponse:
     """How it is doing, who uses it, what it holds, how its last tests went."""
-    connection = get_connection(request, connection_id)
+    connection = connection_of(request, connection_id)
+    steps = steps_on(connection, reach_of(request))
+    failing = connection_errors(connection.account_id, steps)
     context = page_context(request, Crumb(connection.name)) | {
         "connection": connection,
         "kind": kind_of(connection.kind, CONNECTORS[connection.kind]) if connection.kind in CONNECTORS else None,
         "label": label_of(connection.kind),
-        "steps": steps_on(connection, reach_of(request)),
+        "used_by": [(step, failing.get(step.pk, 0)) for step in steps],
+        "waiting": waiting_on(connection, reach_of(request)),
+        "incidents": incidents_of(connection),
         "settings": settings_of(connection),
         "ledger": ledger_of(connection),
         "tests": last_tests(connection),
-        "live_url": live_address(request, "shell"),
+        "p50_ms": latencies(connection.account_id, [connection.pk]).get(connection.pk),
+        "ends_at": secrets_end_at(connection),
+        "soon": Soon(wall_now()),
+        "live_url": live_address(request, "shell", connection_topic(connection)),
     }
     return render(request, "connection/page.html", context)
 
@@ -156,7 +183,7 @@ def delete(request: HttpRequest, connection_id: int) -> HttpResponse:
     context = page_context(request, Crumb(connection.name, own_url), Crumb("Delete")) | {
         "connection": connection,
         "label": label_of(connection.kind),
-        "steps": steps_on(connection, reach_of(request)),
+        "used_by": [(step, None) for step in steps_on(connection, reach_of(request))],
     }
     return render(request, "connection/delete.html", context)
 
