@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Account, Member, MemberRole, Role
-from apps.console.selectors import records
 from apps.engine.records import key_hash
+from apps.errors import journey as records
 from apps.errors.models import Comment, Error, RetryItem, RetryVersion
 from apps.flows.models import Flow, Step
 from apps.runs.models import Run

@@ -10,10 +10,10 @@ from django.urls import reverse
 
 from apps.console.access import Reach
 from apps.console.selectors.errors import SHOWN_MESSAGE
-from apps.console.selectors.records import Record, find_record
 from apps.core.ids import Kind, WrongIdError, parse_short_id
 from apps.core.text import storable
 from apps.engine.records import key_hash
+from apps.errors.journey import Record, find_record
 from apps.errors.models import Cause, Error
 from apps.flows.models import Flow
 from apps.runs.models import Run

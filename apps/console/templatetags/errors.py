@@ -13,11 +13,11 @@ from django.utils.safestring import SafeString
 
 from apps.console.addresses import fits_a_path
 from apps.console.context import Preferences
-from apps.console.selectors.records import Event
 from apps.console.selectors.retry_runs import result_of
 from apps.console.templatetags.ui import icon
 from apps.console.wording import countdown_text
 from apps.core.clock import wall_now
+from apps.errors.journey import Event
 from apps.errors.models import KEY_SHOWN, Error, RetryItem
 from apps.errors.schedule import MOST_ATTEMPTS, OFFSETS_S
 from apps.errors.states import ItemState

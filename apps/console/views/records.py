@@ -15,10 +15,10 @@ from apps.console.filters import Filter, address_with, choice_filter
 from apps.console.live import live_address
 from apps.console.selectors.error_filters import LONGEST_QUESTION
 from apps.console.selectors.found import Found, address_of_id, found_for
-from apps.console.selectors.records import Journey, Record, find_record, journey_of
 from apps.console.views.reading import cursor_of
 from apps.core.pagination import BadCursorError
 from apps.engine.records import key_hash
+from apps.errors.journey import Journey, Record, find_record, journey_of
 
 LONGEST_KEY = 4_000  # characters of a trace key in an address
 

@@ -10,7 +10,7 @@ from django.db.models import BigIntegerField, CharField, Count, Exists, F, Max, 
 from django.db.models.functions import Cast, Coalesce, Left
 
 from apps.accounts.models import Member
-from apps.console.access import Reach
+from apps.accounts.reach import Reach
 from apps.core.pagination import KeysetPage, keyset_page
 from apps.errors.models import Comment, Error, RetryItem, RetryVersion
 from apps.errors.querysets import OPEN, RETRYING, ErrorQuerySet
