@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 
 from apps.console import cause_urls, fix_urls, flow_urls, test_urls
 from apps.console.addresses import TraceKey
-from apps.console.views import acts, connections, dashboard, integrations
+from apps.console.views import acts, connections, dashboard, integration_settings, integrations
 from apps.console.views.appearance import choose_columns, choose_density, choose_environment, choose_theme
 from apps.console.views.design import design
 from apps.console.views.health import health
@@ -29,8 +29,15 @@ urlpatterns = [
     path("dashboard/completed/", dashboard.completed, name="dashboard"),
     path("dashboard/running/", dashboard.running, name="dashboard-running"),
     path("integrations/", integrations.integration_list, name="integration-list"),
+    path("integrations/new/", integration_settings.new_integration, name="integration-new"),
     path("integrations/<slug:slug>/", integrations.to_flows),
     path("integrations/<slug:slug>/flows/", integrations.integration_flows, name="integration"),
+    path(
+        "integrations/<slug:slug>/connections/",
+        integration_settings.integration_connections,
+        name="integration-connections",
+    ),
+    path("integrations/<slug:slug>/settings/", integration_settings.integration_settings, name="integration-settings"),
     path("integrations/<slug:slug>/dashboard/", dashboard.to_completed),
     path("integrations/<slug:slug>/dashboard/completed/", dashboard.completed, name="integration-dashboard"),
     path("integrations/<slug:slug>/dashboard/running/", dashboard.running, name="integration-dashboard-running"),

@@ -54,6 +54,7 @@ class Integration(AccountScoped):
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=120, db_index=False)
     description = models.TextField(blank=True)
+    owner = models.ForeignKey(Member, null=True, blank=True, help_text="Whom to ask about it.", **FIRM)
     created_at = models.DateTimeField(default=wall_now, editable=False)
 
     class Meta:
@@ -97,6 +98,14 @@ class Connection(AccountScoped):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_sandbox(self) -> bool:
+        return self.environment == Environment.SANDBOX
+
+    @property
+    def is_offline(self) -> bool:
+        return self.state == ConnectionState.OFFLINE
 
 
 class Flow(AccountScoped):

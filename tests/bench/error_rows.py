@@ -1,7 +1,7 @@
-"""A database full of errors, by a few statements over all rows; every kept counter is true.
+"""A database full of runs and errors, by a few statements over all rows; every kept counter is true.
 
 The same account at two sizes: runs, root causes, retries and errors grow, what one page shows does not. Half of all
-errors are of the first flow, so that its lists are full at both sizes.
+errors and runs are of the first flow, so that its lists are full at both sizes.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from apps.runs.models import FlowState, Run, StepRun
 from tests.bench.load import make_owner
 from tests.factories import make_flow, make_integration
 
-FLOWS, ERRORS_A_RUN, ITEMS_A_RETRY = 20, 100, 20
+ITEMS_A_RETRY = 20
 DAYS = 30
 CLASSES = ("value", "duplicate", "missing", "connection", "intermittent")
 SOURCES = ("application", "mapping", "lookup")
@@ -33,6 +33,20 @@ PATTERNS = (
     "The altitude of <text> came too late",
 )
 HOT_KEY = "HOT-1"  # of a thousand errors at both sizes
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is; a tenth of the flows, at least one, are of another account.
+
+    The first `together` flows are of one integration, the others of `integrations` more in turn.
+    """
+
+    errors: int
+    errors_a_run: int = 100
+    flows: int = 20
+    integrations: int = 20
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -50,26 +64,39 @@ class World:
         return self.member.user
 
 
-def fill(errors: int) -> World:
-    """Seed an empty database with this many errors, a tenth of them of another account."""
+def fill(size: Size) -> World:
+    """Seed an empty database."""
     account, other = (create_account(name=name, owner=make_owner()) for name in ("Bench", "Other"))
     member = add_member(account=account, user=make_owner(), role=Role.MANAGER)  # type: ignore[arg-type]
-    flows = [make_flow(integration=make_integration(account)) for _ in range(FLOWS - 2)]
-    flows += [make_flow(integration=make_integration(other)) for _ in range(2)]
+    flows = make_flows(size, account, other)
     tag = Tag.unscoped.create(account=account, name="Asked the shop")
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX error_texts_search")
     for flow in flows:
-        fill_causes(flow, max(10, round((errors / 1000) ** 0.5) * 3))
-    fill_runs(flows, errors)
-    run_statements(ERRORS, errors=errors, member=member.pk, hot=key_hash(HOT_KEY), days=DAYS)
+        fill_causes(flow, max(10, round((size.errors / 1000) ** 0.5 * 60 / size.flows)))
+    fill_runs(flows, size)
+    facts = {"errors": size.errors, "a_run": size.errors_a_run, "days": DAYS}
+    run_statements(ERRORS, member=member.pk, hot=key_hash(HOT_KEY), **facts)
     fill_retries(flows[0])
     run_statements(BESIDE, tag=tag.pk)
     run_statements(COUNTERS)
+    run_statements(BUCKETS)
     with connection.cursor() as cursor:
         cursor.execute("CREATE INDEX error_texts_search ON error_text USING gin (text gin_trgm_ops)")
         cursor.execute("VACUUM ANALYZE")
     return World(account, member, flows[0], Step.unscoped.get(flow=flows[0], key="target"), tag)
+
+
+def make_flows(size: Size, account: Account, other: Account) -> list[Flow]:
+    """The flows of the other account are the last ones."""
+    theirs = max(1, size.flows // 10)
+    first = make_integration(account)
+    groups = [make_integration(account) for _ in range(size.integrations)]
+    flows = [
+        make_flow(integration=first if no < size.together else groups[no % size.integrations])
+        for no in range(size.flows - theirs)
+    ]
+    return flows + [make_flow(integration=make_integration(other)) for _ in range(theirs)]
 
 
 def fill_causes(flow: Flow, number: int) -> None:
@@ -84,19 +111,19 @@ def fill_causes(flow: Flow, number: int) -> None:
     )  # fmt: skip
 
 
-def fill_runs(flows: list[Flow], errors: int) -> None:
-    """Ended runs of a hundred errors each: every second one of the first flow."""
-    count, now = errors // ERRORS_A_RUN, wall_now()
+def fill_runs(flows: list[Flow], size: Size) -> None:
+    """Ended runs with their errors: every second one of the first flow."""
+    count, now = size.errors // size.errors_a_run, wall_now()
     first = now - timedelta(days=DAYS)
     runs = []
     for no in range(count):
-        flow = flows[0] if no % 2 == 0 else flows[1 + no // 2 % (FLOWS - 1)]
+        flow = flows[0] if no % 2 == 0 else flows[1 + no // 2 % (size.flows - 1)]
         at = first + (now - first) * no / count
         runs.append(
             Run(
                 account_id=flow.account_id, flow=flow, integration_id=flow.integration_id, environment="production",
                 revision_id=flow.revision_id, status="completed", outcome="completed_with_errors", records_in=1000,
-                success=900, failed=ERRORS_A_RUN, errors=ERRORS_A_RUN, started_at=at, created_at=at,
+                success=900, failed=size.errors_a_run, errors=size.errors_a_run, started_at=at, created_at=at,
                 done_exporting=True, ended_at=at + timedelta(seconds=80),
             )
         )  # fmt: skip
@@ -106,14 +133,18 @@ def fill_runs(flows: list[Flow], errors: int) -> None:
         (
             StepRun(
                 account_id=run.account_id, run=run, step_id=steps[run.flow_id], position=1, came_in=1000, success=900,
-                errors=ERRORS_A_RUN,
+                errors=size.errors_a_run,
             )
             for run in runs
         ),
         batch_size=2_000,
     )  # fmt: skip
-    for flow in flows:
-        FlowState.unscoped.filter(flow=flow).update(last_run=Run.unscoped.filter(flow=flow).last(), changed_at=now)
+    newest = {run.flow_id: run for run in runs}
+    for flow_id, run in newest.items():
+        FlowState.unscoped.filter(pk=flow_id).update(
+            last_run=run, last_status=run.outcome, last_started_at=run.started_at, last_ended_at=run.ended_at,
+            last_runs="w" * 12, changed_at=now,
+        )  # fmt: skip
 
 
 def fill_retries(flow: Flow) -> None:
@@ -156,6 +187,7 @@ def run_statements(text: str, **values: int | None) -> None:
 
 
 ERRORS = f"""
+DROP TABLE IF EXISTS of_run, of_cause;
 CREATE TEMP TABLE of_run AS SELECT row_number() OVER (ORDER BY r.id) - 1 AS no, r.id AS run, r.flow_id AS flow,
   r.account_id AS account, s.id AS step FROM run r JOIN step s ON s.flow_id = r.flow_id AND s.key = 'target';
 CREATE TEMP TABLE of_cause AS SELECT flow_id AS flow, row_number() OVER (PARTITION BY flow_id ORDER BY id) - 1 AS no,
@@ -188,7 +220,7 @@ FROM (
     i %% 100 = 13 AS is_unit, i %% (%(errors)s / 1000) = 1 AS is_hot,
     make_interval(days => %(days)s) * (1 - i::float / %(errors)s) AS age
   FROM generate_series(1, %(errors)s) i
-  JOIN of_run r ON r.no = (i - 1) / {ERRORS_A_RUN}
+  JOIN of_run r ON r.no = (i - 1) / %(a_run)s
   JOIN of_cause c ON c.flow = r.flow AND c.no = floor(power((i * 7919::bigint %% 1000) / 1000.0, 2) * c.causes)
 ) rows ORDER BY i
 """
@@ -223,12 +255,18 @@ UPDATE step_run s SET errors = n.records, unit_errors = n.units, success = 1000 
   count(*) FILTER (WHERE unit <> 'record') AS units, count(*) FILTER (WHERE {OPEN}) AS open,
   count(*) FILTER (WHERE reason IN ('superseded', 'succeeded', 'ignored')) AS auto,
   count(*) FILTER (WHERE reason IN ('manual', 'retried', 'sent')) AS people
-  FROM error e GROUP BY run_id, step_id) n WHERE n.run_id = s.run_id AND n.step_id = s.step_id;
-INSERT INTO bucket (account_id, flow_id, grain, slot, success, ignored, errors, rolled_back, resolved, auto_resolved,
-  busy_ms, runs, run_ms, run_success, run_ignored, run_errors) SELECT account_id, flow_id, 30,
-  floor(extract(epoch FROM started_at) / 1800)::int AS slot, sum(success), 0, sum(errors + unit_errors), 0, 0, 0, 1000,
-  count(*) FILTER (WHERE kind = 'flow'), coalesce(sum(1000 * extract(epoch FROM ended_at - started_at))
-  FILTER (WHERE kind = 'flow'), 0), coalesce(sum(success) FILTER (WHERE kind = 'flow'), 0), 0,
-  coalesce(sum(errors + unit_errors) FILTER (WHERE kind = 'flow'), 0)
-  FROM run GROUP BY account_id, flow_id, slot
+  FROM error e GROUP BY run_id, step_id) n WHERE n.run_id = s.run_id AND n.step_id = s.step_id
 """
+
+BUCKETS = "; ".join(
+    f"""
+INSERT INTO bucket (account_id, flow_id, grain, slot, success, ignored, errors, rolled_back, resolved, auto_resolved,
+  busy_ms, runs, run_ms, run_success, run_ignored, run_errors) SELECT account_id, flow_id, {grain},
+  floor(extract(epoch FROM started_at) / {60 * grain})::int AS slot, sum(success), 0,
+  sum(errors + unit_errors), 0, 0, 0, 1000 * count(*), count(*) FILTER (WHERE kind = 'flow'),
+  coalesce(sum(1000 * extract(epoch FROM ended_at - started_at)) FILTER (WHERE kind = 'flow'), 0), coalesce(sum(success) FILTER (WHERE kind = 'flow'), 0), 0,
+  coalesce(sum(errors + unit_errors) FILTER (WHERE kind = 'flow'), 0)
+  FROM run WHERE started_at > now() - make_interval(days => {days}) GROUP BY account_id, flow_id, slot
+"""
+    for grain, days in ((1, 5), (30, 2 * DAYS), (360, 2 * DAYS))
+)

@@ -4,7 +4,7 @@ Ours is the page at which the large database costs most compared with the small 
 pages are asked through Django's test client: time of the server without the network, medians of interleaved rounds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
@@ -20,7 +20,7 @@ from apps.core.pagination import Cursor
 from apps.errors.models import Cause, Error
 from apps.execution.check_books import differences
 from tests.bench.database import own_database
-from tests.bench.error_rows import HOT_KEY, World, fill
+from tests.bench.error_rows import HOT_KEY, Size, World, fill
 
 SMALL = 10_000
 GOAL, MOST_QUERIES = 1.5, 10
@@ -83,7 +83,7 @@ def measure(*, rounds: int, records: int) -> dict[str, object]:
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     large_name = connection.settings_dict["NAME"]
     with own_database("bench_small") as url:
-        sides = [prepare_side(urlsplit(url).path[1:], SMALL), prepare_side(large_name, records)]
+        sides = [prepare_side(urlsplit(url).path[1:], Size(SMALL)), prepare_side(large_name, Size(records))]
         for side in sides:
             side.warm_up()
         for number in range(rounds):
@@ -94,12 +94,12 @@ def measure(*, rounds: int, records: int) -> dict[str, object]:
     return report(*sides)
 
 
-def prepare_side(name: str, errors: int) -> Side:
+def prepare_side(name: str, size: Size, write: Callable[[Size], World] = fill) -> Side:
     use_database(name)
     call_command("migrate", verbosity=0, interactive=False)
     started = perf_counter()
-    world = fill(errors)
-    print(f"{errors:,} errors written in {perf_counter() - started:.0f} s", flush=True)
+    world = write(size)
+    print(f"{size.errors:,} errors written in {perf_counter() - started:.0f} s", flush=True)
     found = list(differences())
     assert not found, found
     return Side(name, world, dict(pages_of(world)))

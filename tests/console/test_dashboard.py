@@ -9,13 +9,13 @@ import pytest
 from django.test import Client
 from django.utils.html import strip_tags
 
-from apps.accounts.models import Member, MemberRole, Profile, Role
+from apps.accounts.models import Account, Member, MemberRole, Profile, Role
 from apps.console.context import ENVIRONMENTS
 from apps.core.clock import wall_now
 from apps.errors.models import Error
 from apps.flows.models import Flow
 from tests.console.scenes import Scene, add_ended_run, add_to_bucket, make_scene, set_state, start_work
-from tests.factories import make_account, make_error, make_flow, make_integration, make_run, make_user
+from tests.factories import make_account, make_connection, make_error, make_flow, make_integration, make_run, make_user
 
 COMPLETED, RUNNING = "/dashboard/completed/", "/dashboard/running/"
 
@@ -32,11 +32,11 @@ def html_of(client: Client, address: str) -> str:
     return answer.content.decode()
 
 
-def row_of(html: str, flow: Any) -> str:
-    """The words of a flow's row."""
+def row_of(html: str, flow: Any, *, as_words: bool = True) -> str:
+    """The words of a flow's row, or its markup."""
     found = re.search(rf'<tr id="flow-{flow.pk}">.*?</tr>', html, re.S)
     assert found, f"{flow} is not on the page"
-    return words_of(found[0])
+    return words_of(found[0]) if as_words else found[0]
 
 
 def words_of(html: str) -> str:
@@ -150,12 +150,14 @@ def test_columns_are_left_out_until_they_are_ticked_again(client: Client, scene:
         return words_of(html_of(client, COMPLETED).split("<thead>")[1].split("</thead>")[0])
 
     before = heads()
-    assert "Ignored" in before and "Auto-resolved" in before
+    assert "Ignored" in before
+    assert "Auto-resolved" in before
     kept = ["open", "status", "runs", "success", "errors"]
     answer = client.post("/columns/choose/", {"list": "completed", "column": kept, "next": COMPLETED})
     assert answer.url == COMPLETED
     left = heads()
-    assert "Success" in left and "Latest run" in left
+    assert "Success" in left
+    assert "Latest run" in left
     assert not [name for name in ("Ignored", "Auto-resolved", "Last 12 runs", "Average run") if name in left]
     assert "1 940 3" in row_of(html_of(client, COMPLETED), scene.strikes)  # runs, success, errors
     client.post("/columns/choose/", {"list": "completed"})
@@ -260,6 +262,13 @@ def test_before_the_first_flow_the_dashboard_leads_to_it(client: Client, mara: A
         html = html_of(client, address)
         assert "manage.py flow apply FILE" in html
         assert "manage.py up --demo" in html
+        assert 'href="/connections/new/"' in html
+        assert 'href="/integrations/new/"' in html
+    make_integration(Account.objects.get(name="Empty"), slug="first")
+    make_connection(Account.objects.get(name="Empty"))
+    html = html_of(client, COMPLETED)
+    assert 'href="/integrations/first/flows/new/"' in html
+    assert 'href="/connections/new/"' not in html
 
 
 def test_many_flows_come_in_pages(client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +312,8 @@ def test_a_place_in_the_queue_is_the_same_whatever_the_page_shows_of_it(client: 
     make_run(scene.strikes)
     changed = client.get(address).content.decode()
     assert f'id="run-{run.pk}-pages"' in changed
-    assert "second in queue" in changed and "first in queue" not in changed
+    assert "second in queue" in changed
+    assert "first in queue" not in changed
 
 
 def test_runs_that_no_filter_lets_through_are_told_as_such(client: Client, scene: Scene) -> None:
@@ -340,9 +350,10 @@ def test_nothing_running_says_so(client: Client, scene: Scene) -> None:
         (RUNNING, 10),
         ("/integrations/", 7),
         ("/integrations/birds/flows/", 6),
+        ("/integrations/birds/connections/", 6),
+        ("/integrations/birds/settings/", 5),
         ("/integrations/birds/dashboard/completed/", 9),
         ("/integrations/birds/dashboard/running/", 11),
-        ("/connections/", 5),
     ],
 )
 def test_a_page_asks_the_database_this_often_however_many_rows_it_has(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from apps.console.access import Reach
 from apps.console.selectors.completed import flows_in, latest_of
@@ -14,7 +14,10 @@ from apps.flows.models import Connection, ConnectionState, Flow, Integration, St
 
 @dataclass(frozen=True)
 class Tile:
-    """`source` and `target` are kinds of applications, `letters` the last runs of the flow that ran last."""
+    """`source` and `target` are kinds of applications, `letters` the last runs of the flow that ran last.
+
+    `words` are what it is found by: its name, description and the names and kinds of its connections.
+    """
 
     integration: Integration
     flows: int
@@ -25,17 +28,22 @@ class Tile:
     last_at: datetime | None
     letters: str
     offline: Connection | None
+    words: str
 
 
 def tiles(reach: Reach, only: Iterable[int] | None = None) -> list[Tile]:
     """One per integration, by name; four queries."""
-    rows = Integration.objects.of(reach.account_id).filter(**reach.where("")).order_by("name", "pk")
+    rows = integrations_in(reach).select_related("owner__user")
     if only is not None:
         rows = rows.filter(pk__in=list(only))
     flows = _flows_by_integration(reach)
     opened = open_by_integration(reach)
     steps = _steps_by_integration(reach)
     return [_tile(row, flows.get(row.pk, []), opened.get(row.pk, 0), steps.get(row.pk, [])) for row in rows]
+
+
+def integrations_in(reach: Reach) -> "QuerySet[Integration]":
+    return Integration.objects.of(reach.account_id).filter(**reach.where("")).order_by("name", "pk")
 
 
 def _tile(integration: Integration, flows: list[Flow], open_errors: int, steps: list[Step]) -> Tile:
@@ -51,7 +59,14 @@ def _tile(integration: Integration, flows: list[Flow], open_errors: int, steps: 
         last_at=newest.at if newest else None,
         letters=newest.letters if newest else "",
         offline=_offline(steps),
+        words=_words(integration, steps),
     )
+
+
+def _words(integration: Integration, steps: list[Step]) -> str:
+    used = {step.connection for step in steps if step.connection}
+    names = " ".join(f"{connection.name} {connection.kind}" for connection in used)
+    return f"{integration.name} {integration.description} {names}".casefold()
 
 
 def _kind(steps: list[Step], none: str) -> str:

@@ -33,6 +33,7 @@ from apps.console.selectors.completed import flow_rows, with_sums
 from apps.console.selectors.pulse import connections_in, pulse_of
 from apps.console.selectors.running import next_due_flow, works
 from apps.console.selectors.strip import OpenCount, open_counts, strip_of
+from apps.console.selectors.tiles import integrations_in
 from apps.flows.models import Integration
 
 ROWS_A_PAGE = 50
@@ -152,6 +153,9 @@ def first_run(request: HttpRequest) -> HttpResponse:
         "crumbs": [Crumb(account_of(request).name, reverse("console:dashboard")), Crumb("Dashboard")],
         "pulse": pulse_of(request),
         "connections": connections_in(reach_of(request)).count(),
+        "integration": integrations_in(reach_of(request)).first(),
+        "may_edit": may_do(request, Act.EDIT_FLOWS),
+        "may_connect": may_do(request, Act.EDIT_CONNECTIONS),
         "live_url": live_address(request, "shell"),
     }
     return render(request, "dashboard/first_run.html", context)

@@ -8,50 +8,50 @@ from apps.accounts.permissions import Act
 from apps.console.access import account_of, get_integration, may_do, member_page, reach_of
 from apps.console.context import Crumb
 from apps.console.dashboard_topics import flows_topic, tiles_topic
-from apps.console.filters import address_with
+from apps.console.filters import address_with, hidden_fields
 from apps.console.live import live_address
+from apps.console.narrowing import Criterion, narrow
+from apps.console.paging import page_of
 from apps.console.schedule_text import schedule_text
-from apps.console.selectors.completed import flows_in, latest_of
-from apps.console.selectors.strip import NOTHING_OPEN, open_counts
+from apps.console.selectors.completed import flow_rows
+from apps.console.selectors.strip import open_counts
 from apps.console.selectors.tiles import Tile, tiles
 
 LIST_FROM = 30
 """From so many integrations on a list reads better than tiles."""
+ROWS_A_PAGE = 50
+
+
+FOUND_BY = Criterion[Tile]("q", "Name or application", lambda tile, words: words.casefold() in tile.words)
 
 
 @member_page
 def integration_list(request: HttpRequest) -> HttpResponse:
     everything = tiles(reach_of(request))
-    asked = request.GET.get("q", "").strip()
-    shown = [tile for tile in everything if matches(tile, asked.casefold())]
+    narrowed = narrow(request, everything, [FOUND_BY])
     view = request.GET.get("view", "list" if len(everything) >= LIST_FROM else "tiles")
     context = {
         "nav": "integrations",
         "crumbs": [Crumb(account_of(request).name, reverse("console:dashboard")), Crumb("Integrations")],
-        "tiles": shown,
-        "total": len(everything),
-        "q": asked,
+        "tiles": narrowed.rows,
+        "narrowed": narrowed,
+        "q": request.GET.get("q", "").strip(),
+        "hidden": hidden_fields(request, "q"),
         "view": "list" if view == "list" else "tiles",
         "view_urls": [(name, address_with(request, view=name)) for name in ("tiles", "list")],
-        "live_url": live_address(request, "shell", tiles_topic(tile.integration.pk for tile in shown)),
+        "may_edit": may_do(request, Act.EDIT_FLOWS),
+        "live_url": live_address(request, "shell", tiles_topic(tile.integration.pk for tile in narrowed.rows)),
     }
     return render(request, "integration/list.html", context)
 
 
-def matches(tile: Tile, words: str) -> bool:
-    """By name, description or application."""
-    integration = tile.integration
-    texts = (integration.name, integration.description, tile.source, tile.target)
-    return any(words in text.casefold() for text in texts)
-
-
 @member_page
 def integration_flows(request: HttpRequest, slug: str) -> HttpResponse:
-    """The integration's flows: schedule, last run, open errors, run, enable, disable."""
+    """The integration's flows: switch, schedule, last run, open errors, next run, run now."""
     integration = get_integration(request, slug)
     reach = reach_of(request).within(integration.pk)
-    opened = open_counts(reach)
-    rows = [(flow, opened.get(flow.pk, NOTHING_OPEN), latest_of(flow), schedule_text(flow)) for flow in flows_in(reach)]
+    shown = page_of(request, flow_rows(reach, open_counts(reach)), ROWS_A_PAGE)
+    shown["rows"] = [(row.flow, row.opened, row.latest, schedule_text(row.flow)) for row in shown["rows"]]
     context = {
         "nav": "integrations",
         "tab": "flows",
@@ -61,12 +61,11 @@ def integration_flows(request: HttpRequest, slug: str) -> HttpResponse:
             Crumb(integration.name),
         ],
         "integration": integration,
-        "rows": rows,
         "may_run": may_do(request, Act.RUN_FLOW, integration.pk),
         "may_edit": may_do(request, Act.EDIT_FLOWS, integration.pk),
-        "live_url": live_address(request, "shell", flows_topic(integration, (row[0].pk for row in rows))),
+        "live_url": live_address(request, "shell", flows_topic(integration, (row[0].pk for row in shown["rows"]))),
     }
-    return render(request, "integration/flows.html", context)
+    return render(request, "integration/flows.html", context | shown)
 
 
 @member_page
