@@ -85,7 +85,7 @@ def _count_buckets(book: Book, result: PageResult, booked: Booked) -> None:
         Bucket,
         ["flow", "grain", "slot"],
         BUCKET_SUMS,
-        [(book.flow, grain, minute // grain, book.account, *sums) for grain in (Grain.MINUTE, Grain.HALF_HOUR)],
+        [(book.flow, grain, minute // grain, book.account, *sums) for grain in Grain],
         fixed=["account"],
     )
 

@@ -85,6 +85,17 @@ def in_buckets(column: str, counted: str) -> Check:
 
 
 def of_ended(value: str, *conditions: str) -> str:
+def in_quarters(column: str) -> Check:
+    """The quarters of days of a flow against its half hours."""
+    return Check(
+        f"{column} of flow in quarters of days",
+        "SELECT flow_id, kept, counted FROM (SELECT flow_id, "  # noqa: S608 (constants of this file)
+        f"SUM(CASE WHEN grain = 360 THEN {column} ELSE 0 END) AS kept, "
+        f"SUM(CASE WHEN grain = 30 THEN {column} ELSE 0 END) AS counted "
+        "FROM bucket GROUP BY flow_id) x WHERE kept <> counted ORDER BY flow_id",
+    )
+
+
     """SQL for a value of a run that has ended, 0 for others and for retries."""
     counted = " AND ".join(["r.kind = 'flow'", "r.ended_at IS NOT NULL", *conditions])
     return f"CASE WHEN {counted} THEN {value} ELSE 0 END"
@@ -164,6 +175,7 @@ CHECKS = [
 ]
 
 
+    *map(in_quarters, ("success", "ignored", "errors", "resolved", "busy_ms")),
 def differences() -> Iterator[Difference]:
     """Every kept counter that differs from its count. Reads whole tables: run it when it may take its time."""
     for check in CHECKS:

@@ -11,7 +11,7 @@ RUN_SUMS = ["runs", "run_ms", "run_success", "run_ignored", "run_errors"]
 
 
 def count_in_buckets(run: Run) -> None:
-    """Add a run that has ended to the minute and half hour in which it started. Retries are no runs of their own."""
+    """Add a run that has ended to the buckets of the time at which it started. Retries are no runs of their own."""
     if run.kind != RunKind.FLOW:
         return
     ended = Run.objects.of(run.account_id).get(pk=run.pk)
@@ -20,7 +20,7 @@ def count_in_buckets(run: Run) -> None:
     sums = (
         int(ended.attempt == 1), took_ms(ended), ended.success, ended.ignored, ended.errors + ended.unit_errors
     )  # fmt: skip
-    rows = [(run.flow_id, grain, minute // grain, run.account_id, *sums) for grain in (Grain.MINUTE, Grain.HALF_HOUR)]
+    rows = [(run.flow_id, grain, minute // grain, run.account_id, *sums) for grain in Grain]
     add_up(Bucket, ["flow", "grain", "slot"], RUN_SUMS, rows, fixed=["account"])
 
 

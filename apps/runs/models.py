@@ -59,6 +59,7 @@ class Grain(models.IntegerChoices):
 
     MINUTE = 1, "Minute"
     HALF_HOUR = 30, "Half hour"
+    QUARTER = 360, "Quarter of a day"
 
 
 class LogLevel(models.IntegerChoices):
@@ -299,7 +300,9 @@ class FlowState(AccountScoped):
 
 
 class Bucket(HotScoped):
-    """What a flow did in one minute or half hour; the page commit adds to it.
+    """What a flow did in one minute, half hour or quarter of a day; the page commit adds to all three.
+
+    A year of days in any time zone is read from quarters, and from the few half hours before its midnights.
 
     `runs` and the sums beside it are of whole runs: those that started in this slot and have ended, retries aside; the
     end of a run adds them. The attempts of a run that was run again are one run, and all of them are in its sums.

@@ -47,12 +47,12 @@ def shift_watched(errors: Sequence[Error], change: int) -> None:
 
 
 def count_resolved(errors: Sequence[Error], now: datetime, *, is_automatic: bool = False) -> None:
-    """Add to the resolved errors of the present minute and half hour, and to those that runs resolved."""
+    """Add to the resolved errors of the present minute, half hour and quarter, and to those that runs resolved."""
     minute = int(now.timestamp()) // 60
     flows = Counter((e.flow_id, e.account_id) for e in errors)
     rows = [
         (flow, grain, minute // grain, account, n, n * is_automatic)
         for (flow, account), n in flows.items()
-        for grain in (Grain.MINUTE, Grain.HALF_HOUR)
+        for grain in Grain
     ]
     add_up(Bucket, ["flow", "grain", "slot"], ["resolved", "auto_resolved"], rows, fixed=["account"])
