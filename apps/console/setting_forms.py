@@ -17,8 +17,8 @@ from apps.console.config_shapes import values_of, without_none
 from apps.console.connection_forms import sentence
 from apps.core.clock import time_zones
 from apps.engine.plan import MAX_RECORDS
+from apps.flows.definition.head import Head
 from apps.flows.definition.mistakes import Mistake, Path
-from apps.flows.definition.models import Head
 from apps.flows.definition.rewriting import REMOVED
 from apps.flows.models import Flow, Overlap, Scope
 

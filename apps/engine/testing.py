@@ -5,79 +5,26 @@ are asked. What each step was given, made and would have sent is kept for the re
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from apps.engine.delivery import Delivery
 from apps.engine.plan import Joint, Node, Plan
 from apps.engine.ports import (
-    Batch,
-    Built,
-    ConnectorError,
     Failure,
     LedgerKey,
-    Lookup,
-    Outage,
     Record,
-    Repeats,
     Scope,
-    Session,
-    Target,
-    Written,
 )
 from apps.engine.records import Item, Name, Page
 from apps.engine.result import PageResult, Tally
-from apps.engine.walk import Opened, Steps, Walk
+from apps.engine.seen import Seen, TimeUp, Visit
+from apps.engine.undone import Connections, TestedSteps
+from apps.engine.walk import Steps, Walk
 
 ATTEMPTS_MADE = 1 << 20
 """Nobody waits for the further attempts of a step's policy: a failure is the last one at once."""
-
-
-class TimeUp(Exception):  # noqa: N818 (an answer: the test took too long)
-    """The time of the test is over."""
-
-
-@dataclass(slots=True)
-class Visit:
-    """One record at one step: what it was there, and what it went on as."""
-
-    key: str
-    ordinal: int
-    before: Record
-    after: Record
-
-
-@dataclass
-class Seen:
-    """What is known of every step: its visits and outcomes, and by (step, ordinal) what it would send.
-
-    `tell` is told of each step that begins, and may end the test by raising TimeUp.
-    """
-
-    tell: Callable[[Node], None] = lambda node: None
-    visits: dict[int, dict[Name, Visit]] = field(default_factory=dict)
-    built: dict[tuple[int, int], Record] = field(default_factory=dict)
-    tallies: dict[int, Tally] = field(default_factory=dict)
-
-    def visit(self, index: int, item: Item, before: Record) -> None:
-        self.visits.setdefault(index, {})[item.name] = Visit(item.key, item.ordinal, before, item.record)
-
-    def leave(self, index: int, item: Item) -> None:
-        """A record came out of a call."""
-        if visit := self.visits.get(index, {}).get(item.name):
-            visit.after = item.record
-
-    def keep(self, result: PageResult) -> None:
-        """Remember the outcomes before those inside a sub-flow become the call's."""
-        for index, tally in result.tallies.items():
-            kept = self.tallies.setdefault(index, Tally())
-            kept.succeeded += tally.succeeded
-            kept.ignored += tally.ignored
-            kept.failed += tally.failed
-            kept.rolled_back += tally.rolled_back
-            kept.busy_s += tally.busy_s
 
 
 class WatchedWalk(Walk):
@@ -120,133 +67,6 @@ class TestDelivery(Delivery):
         result, copies = super()._scoped_walks(*given, **facts)
         self.seen.keep(result)
         return result, copies
-
-
-# --- connections that keep nothing -----------------------------------------------------------------------------------
-class Connections(Opened, Protocol):
-    """The steps' connections, and what their imports would send."""
-
-    def build(self, node: Node, batch: Batch) -> Built: ...
-    def takes_back(self, node: Node) -> bool: ...
-
-
-class UndoneSession:
-    """One target transaction around the whole test, which is never committed; those of the engine are savepoints."""
-
-    def __init__(self, inner: Session) -> None:
-        self._inner = inner
-        self._is_open = False
-
-    def begin(self) -> None:
-        if not self._is_open:
-            self._inner.begin()
-            self._is_open = True
-        self._inner.savepoint("fm_test")
-
-    def savepoint(self, name: str) -> None:
-        self._inner.savepoint(name)
-
-    def rollback_to(self, name: str) -> None:
-        self._inner.rollback_to(name)
-
-    def commit(self) -> None:
-        """What was written stays until the end of the test, so that what follows sees it."""
-
-    def rollback(self) -> None:
-        if self._is_open:
-            self._inner.rollback_to("fm_test")
-
-    def read_ledger(self, key: LedgerKey) -> bytes | None:
-        return None
-
-    def write_ledger(self, key: LedgerKey, outcomes: bytes) -> None:
-        """Nothing is written, so nothing is told of it."""
-
-    def find(self, lookup: Lookup, records: Any, scope: Scope) -> Any:
-        """Ask within the open transaction so that a refusal leaves it usable."""
-        if not self._is_open:
-            return lookup.find(records, scope)
-        self._inner.savepoint("fm_look")
-        try:
-            return lookup.find(records, scope)
-        except Outage:
-            raise
-        except Exception:
-            self._inner.rollback_to("fm_look")
-            raise
-
-    def end(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            with suppress(ConnectorError):
-                self._inner.rollback()
-
-
-@dataclass
-class TestedTarget:
-    """Tells what would be sent; writes only what is rolled back."""
-
-    __test__: ClassVar[bool] = False
-
-    node: Node
-    inner: Target | None
-    build: Callable[[Node, Batch], Built]
-    seen: Seen
-    repeats: Repeats = Repeats.SAFE
-
-    def __post_init__(self) -> None:
-        self.transactional = self.inner is not None
-
-    def write(self, batch: Batch) -> Written:
-        built = self.build(self.node, batch)
-        for index, request in built.requests.items():
-            self.seen.built[self.node.index, batch.ordinals[index]] = request
-        return Written(dict(built.failures)) if self.inner is None else self.inner.write(batch)
-
-
-@dataclass
-class TestedLookup:
-    __test__: ClassVar[bool] = False
-
-    inner: Lookup
-    session: UndoneSession
-
-    def find(self, records: Any, scope: Scope) -> Any:
-        return self.session.find(self.inner, records, scope)
-
-    def words_for(self, record: Record, scope: Scope) -> str:
-        return self.inner.words_for(record, scope)
-
-
-class TestedSteps:
-    """The connections of a plan for a test; `end` rolls everything back."""
-
-    __test__ = False
-
-    def __init__(self, inner: Connections, seen: Seen) -> None:
-        self._inner = inner
-        self._seen = seen
-        self._sessions: dict[str, UndoneSession] = {}
-
-    def lookup(self, node: Node) -> Lookup:
-        found = self._inner.lookup(node)
-        return TestedLookup(found, self._session(node.connection)) if node.is_transactional else found
-
-    def target(self, node: Node) -> Target:
-        is_run = node.is_transactional and self._inner.takes_back(node)
-        return TestedTarget(node, self._inner.target(node) if is_run else None, self._inner.build, self._seen)
-
-    def session(self, connection: str) -> Session:
-        return self._session(connection)
-
-    def _session(self, connection: str) -> UndoneSession:
-        if connection not in self._sessions:
-            self._sessions[connection] = UndoneSession(self._inner.session(connection))
-        return self._sessions[connection]
-
-    def end(self) -> None:
-        for session in self._sessions.values():
-            session.end()
 
 
 # --- the test --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from apps.engine.plan import Plan, StepKind
 from apps.engine.ports import Record
 from apps.engine.records import Page, to_json
 from apps.engine.result import PageResult
-from apps.engine.testing import Row, Seen, Stage, stages_of
+from apps.engine.seen import Seen
+from apps.engine.testing import Row, Stage, stages_of
 from apps.execution.test_verdicts import Trials, failure_facts, verdicts_of
 from apps.runs.models import TestRun
 

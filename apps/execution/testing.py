@@ -16,7 +16,8 @@ from apps.core.clock import read_now
 from apps.engine.plan import Node, Plan
 from apps.engine.ports import BadRecord, ConnectorError, Record, Window
 from apps.engine.records import Page, number_records, unpack
-from apps.engine.testing import PageTest, TimeUp
+from apps.engine.seen import TimeUp
+from apps.engine.testing import PageTest
 from apps.errors.models import Error, RetryData
 from apps.errors.states import ErrorUnit, Passed
 from apps.execution.books import stored_checkpoint

@@ -7,6 +7,7 @@ from apps.engine.expressions import Compiled, ExpressionError, compile_expressio
 from apps.engine.plan import OnError, Policy, WorkflowRetry
 from apps.engine.ports import Classification, Record, Scope
 from apps.engine.records import KeyOf, default_key
+from apps.flows.definition.head import WorkflowRetryPart
 from apps.flows.definition.models import (
     AnyStep,
     CallStep,
@@ -19,7 +20,6 @@ from apps.flows.definition.models import (
     MapStep,
     OnErrorPart,
     StepPart,
-    WorkflowRetryPart,
 )
 from apps.flows.definition.texts import ANSWER_NAMES, FAILED_NAMES, KEY_NAMES, NAMES, PAYLOAD_NAMES
 from apps.flows.definition.warnings import sends_now

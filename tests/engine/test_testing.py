@@ -8,7 +8,8 @@ import pytest
 from apps.engine.expressions import compile_expression, compile_mapping
 from apps.engine.plan import Handling, Node, OnError, Plan, Policy, ScopeKind, StepKind, Way
 from apps.engine.ports import Batch, Built, Failure
-from apps.engine.testing import PageTest, Stage, TimeUp, stages_of
+from apps.engine.seen import TimeUp
+from apps.engine.testing import PageTest, Stage, stages_of
 from tests.fakes.world import FakeDatabase, FakeLookup, FakeOpened, FakeTable, chain, node, page_of, table_step
 
 

@@ -2,6 +2,7 @@
 
 from apps.flows.definition.mistakes import DefinitionError, Mistake, MistakesError
 from apps.flows.definition.models import Definition
-from apps.flows.definition.reader import Known, parse_definition
+from apps.flows.definition.reader import parse_definition
+from apps.flows.definition.uses import Known
 
 __all__ = ["Definition", "DefinitionError", "Known", "Mistake", "MistakesError", "parse_definition"]

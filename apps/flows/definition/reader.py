@@ -1,17 +1,13 @@
 """Reads a whole definition and collects every mistake in it before it says no."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from apps.connectors.base import Connector, options_for
-from apps.connectors.registry import CONNECTORS
 from apps.engine.plan import ScopeKind, StepKind
 from apps.flows.definition.document import Document, read_document
-from apps.flows.definition.mistakes import DefinitionError, Mistake, Path, did_you_mean, place_of
+from apps.flows.definition.mistakes import DefinitionError, Path, did_you_mean, place_of
 from apps.flows.definition.models import (
     STEP_MODELS,
     AnyStep,
@@ -22,42 +18,18 @@ from apps.flows.definition.models import (
     Definition,
     HandlerSteps,
     Head,
-    LookupHead,
-    LookupUse,
-    Use,
     WayHead,
     WayPart,
 )
-from apps.flows.definition.words import mistakes_in, shown
+from apps.flows.definition.uses import VERBS, Known, UseReader, without
+from apps.flows.definition.words import shown
 
 MAX_STEPS = 200
 MAX_INLINED = 1_000
 """Steps of a flow, those of its sub-flows included as often as they are called."""
 MAX_CALLS = 5
 """How deep calls may be nested."""
-VERBS = {StepKind.EXPORT: "export", StepKind.LOOKUP: "look up", StepKind.IMPORT: "import"}
 KINDS = {kind.value: kind for kind in StepKind}
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a definition may name: connectors, and what its account has.
-
-    `connections` is environment -> name -> kind, `integrations` key -> environment, `flows` key -> key of the flow that
-    it runs after ("" for none; no mapping at all: not checked), `step_kinds` gives the kinds of a flow's steps by their
-    keys, the removed ones too. `callee` gives the definition of a flow that is called (None: there is no such flow),
-    `callers` are the flows whose calls lead to the one that is read, outermost first.
-    """
-
-    connectors: Mapping[str, type[Connector]] = field(default_factory=lambda: CONNECTORS)
-    connections: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    integrations: Mapping[str, str] = field(default_factory=dict)
-    flows: Mapping[str, str] | None = None
-    step_kinds: Callable[[str], Mapping[str, str]] = lambda flow: {}
-    callee: Callable[[str], str | None] = lambda flow: None
-    callers: tuple[str, ...] = ()
 
 
 def parse_definition(text: str, *, known: Known) -> Definition:
@@ -69,20 +41,15 @@ def parse_definition(text: str, *, known: Known) -> Definition:
     return definition
 
 
-class Reader:
+class Reader(UseReader):
     """One reading of one document."""
 
     def __init__(self, document: Document, known: Known) -> None:
-        self.document = document
-        self.known = known
-        self.mistakes = list(document.mistakes)
-        self.environment = "production"
+        super().__init__(document, known)
         self.kinds: dict[str, str] = {}
         self.first_places: dict[str, str] = {}
         self.step_count = 0
         self.inlined_count = 0
-        self.has_transactional_import = False
-        self.names: tuple[str, ...] = ()
 
     def read(self, text: str) -> Definition | None:
         """The definition, or None if there are mistakes."""
@@ -103,18 +70,6 @@ class Reader:
         inlined = self.step_count + self.inlined_count
         scope = self.scope_of(head)
         return Definition(head, steps, text, self.environment, scope, self.has_transactional_import, inlined)
-
-    # --- telling -----------------------------------------------------------------------------------------------------
-    def tell(self, path: Path, message: str, hint: str = "") -> None:
-        self.mistakes.append(Mistake(place_of(path), message, hint, self.document.line_of(path)))
-
-    def model(self, model: type[ModelT], raw: Mapping[str, Any], path: Path, also: Iterable[str] = ()) -> ModelT | None:
-        """The validated part, or None after its mistakes were told. `also` are fields that stand here beside it."""
-        try:
-            return model.model_validate(raw, context=self.names)
-        except ValidationError as error:
-            self.mistakes += mistakes_in(error, path, model, self.document.line_of, also)
-            return None
 
     # --- the head ----------------------------------------------------------------------------------------------------
     def environment_of(self, raw: Mapping[str, Any]) -> str:
@@ -329,67 +284,3 @@ class Reader:
         if before <= MAX_INLINED < self.inlined_count:
             message = f"The sub-flows of this flow have {self.inlined_count:,} steps; {MAX_INLINED:,} are the most."
             self.tell(place, message, "a sub-flow counts as often as it is called")
-
-    # --- connectors --------------------------------------------------------------------------------------------------
-    def lookup(self, raw: Any, path: Path) -> LookupUse:
-        own = LookupHead.model_fields
-        use = self.use(StepKind.LOOKUP, without(raw, *own) if isinstance(raw, dict) else raw, path, also=own)
-        if not isinstance(raw, dict):
-            return LookupUse()
-        head = self.model(LookupHead, {name: raw[name] for name in own if name in raw}, path)
-        if head is None:
-            return LookupUse()
-        return LookupUse(use.connection, use.connector, use.options, head.into, head.required, head.many)
-
-    def use(self, kind: StepKind, raw: Any, path: Path, also: Iterable[str] = ()) -> Use:
-        """The connection and the connector's options; an empty one after mistakes were told."""
-        if not isinstance(raw, dict):
-            self.tell(
-                path, f"A set of fields is needed here (connection and the connector's options), not {shown(raw)}."
-            )
-            return Use()
-        name = self.connection_name(raw, path)
-        connector = self.connector(kind, name, path) if name is not None else None
-        options_model = options_for(connector, kind) if connector else None
-        if name is None or connector is None or options_model is None:
-            return Use()
-        options = self.model(options_model, without(raw, "connection"), path, also=["connection", *also])
-        if kind is StepKind.IMPORT:
-            self.has_transactional_import = self.has_transactional_import or connector.is_transactional()
-        return Use(name, connector, options)
-
-    def connection_name(self, raw: Mapping[str, Any], path: Path) -> str | None:
-        name = raw.get("connection")
-        if isinstance(name, str):
-            return name
-        if "connection" in raw:
-            self.tell((*path, "connection"), f"This must be the name of a connection, not {shown(name)}.")
-        elif close := get_close_matches("connection", raw, n=1):
-            self.tell((*path, close[0]), f"There is no field {close[0]} here.", "did you mean connection?")
-        else:
-            self.tell((*path, "connection"), "This field is needed.", "the name of a connection")
-        return None
-
-    def connector(self, kind: StepKind, name: str, path: Path) -> type[Connector] | None:
-        """The connector behind a connection, if it has such steps."""
-        connections = self.known.connections.get(self.environment, {})
-        place = (*path, "connection")
-        if name not in connections:
-            hint = did_you_mean(name, connections) or f"make it first: manage.py connection set {name[:60]}"
-            self.tell(place, f"There is no connection {name[:60]} in the environment {self.environment}.", hint)
-            return None
-        connector = self.known.connectors.get(connections[name])
-        if connector is None:
-            kinds = did_you_mean(connections[name], self.known.connectors)
-            self.tell(
-                place, f"The connection {name} is of the kind {connections[name]}, which is not installed.", kinds
-            )
-        elif options_for(connector, kind) is None:
-            message = f"The connection {name} is of the kind {connector.kind}, and that cannot {VERBS[kind]}."
-            self.tell(place, message)
-            return None
-        return connector
-
-
-def without(raw: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in raw.items() if name not in names}

@@ -12,7 +12,8 @@ from apps.connectors.registry import CONNECTORS
 from apps.core.clock import database_now, read_now
 from apps.engine.plan import Node, Plan
 from apps.flows.definition import Definition, DefinitionError, Mistake, parse_definition
-from apps.flows.definition.models import CallStep, name_of
+from apps.flows.definition.head import name_of
+from apps.flows.definition.models import CallStep
 from apps.flows.definition.warnings import warnings_of
 from apps.flows.hooks import ensure_hook
 from apps.flows.layout import all_steps
