@@ -124,7 +124,15 @@ def retried(error: Error, **how: Any) -> Error:
 
 
 # --- the first run ---------------------------------------------------------------------------------------------------
-def test_each_table_holds_what_a_plain_reading_of_the_orders_says(shop: Demo, expected: Shop) -> None:
+def test_the_first_run_comes_to_what_a_plain_reading_of_the_orders_says(shop: Demo, expected: Shop) -> None:
+    check_tables(shop, expected)
+    check_mails(shop, expected)
+    check_errors(expected)
+    check_counts(expected)
+    check_log(expected)
+
+
+def check_tables(shop: Demo, expected: Shop) -> None:
     assert numbers(shop, "customer_order", "number") == sorted(expected.orders)
     assert numbers(shop, "reservation") == sorted(expected.reserved)
     assert numbers(shop, "waiting_order") == sorted(expected.waiting)
@@ -138,12 +146,14 @@ def test_each_table_holds_what_a_plain_reading_of_the_orders_says(shop: Demo, ex
     assert all("stock_is_not_below_zero" in text for (text,) in shop.rows("SELECT why FROM waiting_order"))
 
 
-def test_every_confirmed_order_got_exactly_one_mail_and_no_other_order_any(shop: Demo, expected: Shop) -> None:
+def check_mails(shop: Demo, expected: Shop) -> None:
+    """Every confirmed order got exactly one, and no other order any."""
     assert mails(shop) == sorted((f"Your order {number}", address) for number, address in expected.mailed.items())
     assert not Intent.unscoped.exists()
 
 
-def test_every_failure_is_an_error_with_its_path_open_unless_a_handling_answered_it(shop: Demo, expected: Shop) -> None:
+def check_errors(expected: Shop) -> None:
+    """Every failure is one, with its path, and open unless a handling answered it."""
     errors = Error.unscoped.filter(flow__key=KEY).select_related("step", "cause")
     open_ones = [error for error in errors if error.state == "open"]
     others = [error for error in errors if error.state != "open"]
@@ -161,7 +171,7 @@ def test_every_failure_is_an_error_with_its_path_open_unless_a_handling_answered
     assert all("Write the order" in steps[0] and len(steps) == 3 for steps in undone)
 
 
-def test_the_counts_of_the_run_add_up(shop: Demo, expected: Shop) -> None:
+def check_counts(expected: Shop) -> None:
     run = run_of()
     failed = len(expected.refused) + len(expected.not_mailed)
     assert (run.outcome, run.records_in, run.failed, run.rolled_back) == (
@@ -173,7 +183,8 @@ def test_the_counts_of_the_run_add_up(shop: Demo, expected: Shop) -> None:
     assert list(differences()) == []
 
 
-def test_the_log_tells_what_each_handling_did(shop: Demo, expected: Shop) -> None:
+def check_log(expected: Shop) -> None:
+    """It tells what each handling did."""
     lines = RunLog.unscoped.filter(run=run_of()).select_related("step")
     said = Counter((line.step.key, line.get_level_display().lower()) for line in lines if line.step)
     assert said["invoice", "error"] == len(expected.rejected)
@@ -261,13 +272,12 @@ def test_a_corrected_order_in_another_file_resolves_its_error(shop: Demo, expect
 
 
 # --- the definitions -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("key", "silent"), [("orders", 1), ("reserve-stock", 0)])
-def test_saving_the_flows_of_the_shop_warns_of_nothing_but_the_points_that_nobody_hears_of(
-    shop: Demo, key: str, silent: int
-) -> None:
-    flow = Flow.unscoped.get(key=key)
-    definition = parse_definition(flow.revision.definition, known=known_to(flow.account))
-    assert ["passes over failures" in str(warning) for warning in warnings_of(definition)] == [True] * silent
+def test_saving_the_flows_of_the_shop_warns_of_nothing_but_the_points_that_nobody_hears_of(demo: Demo) -> None:
+    install_demo(mail_port=2525)
+    for key, silent in [("orders", 1), ("reserve-stock", 0)]:
+        flow = Flow.unscoped.get(key=key)
+        definition = parse_definition(flow.revision.definition, known=known_to(flow.account))
+        assert ["passes over failures" in str(warning) for warning in warnings_of(definition)] == [True] * silent
 
 
 def test_the_data_has_an_order_for_each_answer(expected: Shop) -> None:
