@@ -12,13 +12,16 @@ from apps.console.views.flows import flow_console, flow_history
 from apps.console.views.hooks import hook_page, renew, send
 from apps.console.views.retries import flow_retries, step_retries
 from apps.console.views.retry_data import save_retry_data
-from apps.console.views.runs import run_log, run_page
+from apps.console.views.run_logs import run_log
+from apps.console.views.runs import run_page
+from apps.console.views.steps import step_view
 
 register_converter(FlowId, "flow")
 register_converter(RunId, "run")
 register_converter(ErrorId, "error")
 
 STEP = "flows/<flow:flow_id>/steps/<int:step_id>/errors/"
+STEP_VIEW = "flows/<flow:flow_id>/steps/<int:step_id>/"
 ERROR = STEP + "<error:error_id>/"
 
 urlpatterns = [
@@ -30,6 +33,9 @@ urlpatterns = [
     path("flows/<flow:flow_id>/address/renew/", renew, name="flow-hook-renew"),
     path("flows/<flow:flow_id>/errors/", flow_errors, name="flow-errors"),
     path("flows/<flow:flow_id>/errors/retries/", flow_retries, name="flow-retries"),
+    path(STEP_VIEW, step_view, {"tab": "overview"}, name="step-overview"),
+    path(STEP_VIEW + "mapping/", step_view, {"tab": "mapping"}, name="step-mapping"),
+    path(STEP_VIEW + "log/", step_view, {"tab": "log"}, name="step-log"),
     path(STEP + "open/", step_errors, {"state": "open"}, name="step-errors"),
     path(STEP + "resolved/", step_errors, {"state": "resolved"}, name="step-errors-resolved"),
     path(STEP + "retries/", step_retries, name="step-retries"),

@@ -261,7 +261,9 @@ def test_values_out_of_bounds_are_told_at_their_field(page: Client, flow: Flow) 
 
 
 def test_an_export_has_no_error_handling_of_its_own(page: Client, flow: Flow) -> None:
-    assert page.get(handling(flow, "source")).status_code == 404
+    drawer = html_of(page, handling(flow, "source")).partition('aria-label="Step ')[2]
+    assert "<form" not in drawer.partition("</aside")[0]
+    assert page.post(handling(flow, "source", "save"), {"revision": 1}).status_code == 404
 
 
 # --- who may ---------------------------------------------------------------------------------------------------------

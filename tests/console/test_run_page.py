@@ -1,6 +1,6 @@
-"""A run's own page, and its log."""
+"""A run's own page."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,7 +8,6 @@ from django.test import Client
 
 from apps.accounts.models import Account
 from apps.flows.models import Flow
-from apps.runs.models import LogLevel
 from tests.console.screens import ended_run, html_of, log_line, text_of, with_steps
 from tests.factories import make_account, make_flow, make_member, make_run, make_user, step_of
 
@@ -72,58 +71,6 @@ def test_the_page_takes_twelve_queries(
         log_line(run, f"line {number}", step=step_of(orders))
     with django_assert_max_num_queries(12):
         html_of(page, f"/runs/{run.pk}/")
-
-
-# --- the log ---------------------------------------------------------------------------------------------------------
-def test_the_log_can_be_narrowed_to_a_level_and_a_step(page: Client, orders: Flow) -> None:
-    run = make_run(orders)
-    log_line(run, "all is well")
-    log_line(run, "the airport is slow", level=LogLevel.WARNING, step=step_of(orders))
-    html = html_of(page, f"/runs/{run.pk}/log/?level=warning")
-    assert "the airport is slow" in html
-    assert "all is well" not in html
-    assert "all is well" not in html_of(page, f"/runs/{run.pk}/log/?step={step_of(orders).pk}")
-    assert "No line matches these filters" in html_of(page, f"/runs/{run.pk}/log/?level=error")
-
-
-def test_an_empty_log_says_what_to_expect(page: Client, orders: Flow) -> None:
-    assert "Lines show up here with every page" in html_of(page, f"/runs/{make_run(orders).pk}/log/")
-
-
-def test_a_long_log_is_read_page_by_page_newest_first(page: Client, orders: Flow) -> None:
-    run = make_run(orders)
-    for number in range(201):
-        log_line(run, f"line number {number}.")
-    first = page.get(f"/runs/{run.pk}/log/")
-    assert "line number 200." in first.content.decode()
-    assert "line number 0." not in first.content.decode()
-    assert "line number 0." in html_of(page, first.context["older_url"])
-
-
-def test_a_damaged_place_in_the_log_says_where_to_go(page: Client, orders: Flow) -> None:
-    run = make_run(orders)
-    assert "To the start of the list" in html_of(page, f"/runs/{run.pk}/log/?page=%00")
-
-
-def test_the_log_is_downloaded_as_plain_text_oldest_first(page: Client, orders: Flow, noon: datetime) -> None:
-    run = make_run(orders)
-    log_line(run, "first", at=noon)
-    log_line(run, "second\nwith a trace", at=noon + timedelta(seconds=1), level=LogLevel.ERROR, step=step_of(orders))
-    answer: Any = page.get(f"/runs/{run.pk}/log/?format=text")
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="r-{run.pk}.log.txt"'
-    assert b"".join(answer.streaming_content).decode() == (
-        "2026-03-02T12:00:00.000+00:00 INFO    first\n"
-        "2026-03-02T12:00:01.000+00:00 ERROR   [Target] second\n    with a trace\n"
-    )
-
-
-def test_the_log_takes_eleven_queries(page: Client, orders: Flow, django_assert_max_num_queries: Any) -> None:
-    run = make_run(orders)
-    for number in range(20):
-        log_line(run, f"line {number}", step=step_of(orders))
-    with django_assert_max_num_queries(11):
-        html_of(page, f"/runs/{run.pk}/log/")
 
 
 @pytest.mark.parametrize("tail", ["", "log/", "log/?format=text"])

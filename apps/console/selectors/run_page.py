@@ -163,8 +163,9 @@ def newest_errors(run: Run) -> list[Error]:
 
 
 def newest_lines(run: Run) -> list[RunLog]:
-    rows = RunLog.objects.of(run.account_id).filter(run=run).select_related("step").order_by("-id")
-    return list(rows[:NEWEST_LINES])
+    """What happened to the run: the lines of its log that are about no single record."""
+    rows = RunLog.objects.of(run.account_id).filter(run=run, error_id__isnull=True, key="")
+    return list(rows.select_related("step").order_by("-id")[:NEWEST_LINES])
 
 
 def duration_of(run: Run) -> timedelta | None:

@@ -13,10 +13,11 @@ from apps.console.context import Preferences
 from apps.console.selectors.run_words import canceled_text, person, started_by_text
 from apps.console.wording import count_text, countdown_text, duration_text
 from apps.core.clock import wall_now
-from apps.runs.models import Run
+from apps.runs.models import Run, RunLog
 from apps.runs.statuses import RunStatus
 
 register = template.Library()
+LONGEST_HEADING = 40  # characters
 SMALLEST_RATE = 0.05  # milliseconds a record; what is below would be shown as 0
 
 
@@ -30,6 +31,19 @@ def started_by(run: Run) -> str:
 def canceled_by(run: Run) -> str:
     """The name of whoever canceled a run; "" for nobody."""
     return canceled_text(run)
+
+
+@register.filter
+def heading(line: RunLog) -> str:
+    """What happened, of a line that is about no record and says it in a few words before a colon; else ""."""
+    before, colon, _ = line.text.partition(": ")
+    return before if colon and not line.key and "\n" not in before and len(before) <= LONGEST_HEADING else ""
+
+
+@register.filter
+def detail(line: RunLog) -> str:
+    """The rest of the line."""
+    return line.text.removeprefix(f"{heading(line)}: ") if heading(line) else line.text
 
 
 @register.filter

@@ -19,6 +19,7 @@ from apps.console.spans import span_filter, span_of
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 from apps.flows.models import Flow
+from apps.runs.models import Run
 
 STATUS_CHOICES = [("", "any"), *((name, words) for name, (words, _) in STATUSES.items())]
 QUICK_S, SLOW_S = 3, 10  # seconds between live updates, while a run is under way and else
@@ -29,17 +30,22 @@ def flow_console(request: HttpRequest, flow_id: int) -> HttpResponse:
     """The run that is under way, else the latest one."""
     head = head_of(request, flow_id)
     run = head.active_run or latest_run(head.flow)
-    topics = ["shell", flow_topic(flow_id)]
+    context = flow_context(request, head, "console") | console_context(request, head, run)
+    return render(request, "flow/console.html", context)
+
+
+def console_context(request: HttpRequest, head: FlowHead, run: Run | None) -> dict[str, object]:
+    """A run below its flow's pipeline; None: the flow has not run yet."""
+    topics = ["shell", flow_topic(head.flow.pk)]
     if run is not None:
         keep_run(request, run)
         topics.append(run_topic(run.pk))
-    context = flow_context(request, head, "console") | {
+    return {
         "view": run_view(run, head) if run else None,
         "run": run,
         "live_url": live_address(request, *topics),
         "live_every": QUICK_S if head.active_run else SLOW_S,
     }
-    return render(request, "flow/console.html", context)
 
 
 @member_page

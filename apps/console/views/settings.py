@@ -20,6 +20,7 @@ from apps.console.selectors.settings import step_subject_of, subject_of
 from apps.console.setting_forms import SECTIONS, SettingForm, Subject
 from apps.console.views.editor import CONFLICT, UNPROCESSABLE, apply_text, conflict_words, saved_text
 from apps.console.views.flows import flow_context
+from apps.console.views.steps import drawer_page, node_of
 from apps.flows.definition import DefinitionError
 from apps.flows.definition.rewriting import rewrite
 from apps.flows.models import Flow, StepKind
@@ -83,9 +84,10 @@ def section_form(request: HttpRequest, flow_id: int, section: str) -> SettingFor
 # --- a step ----------------------------------------------------------------------------------------------------------
 @member_page
 def step_handling(request: HttpRequest, flow_id: int, step_id: int) -> HttpResponse:
-    """The error handling of a step."""
-    form = handling_form(request, flow_id, step_id, Act.VIEW)
-    return handling_page(request, form, step_id)
+    """The error handling of a step; of an export, that a failure of it fails its run."""
+    if node_of(request, flow_id, step_id).step.kind == StepKind.EXPORT:
+        return drawer_page(request, flow_id, step_id, "handling", {})
+    return handling_page(request, handling_form(request, flow_id, step_id, Act.VIEW), step_id)
 
 
 @require_POST
@@ -123,19 +125,8 @@ def handling_form(request: HttpRequest, flow_id: int, step_id: int, act: Act) ->
 def handling_page(
     request: HttpRequest, form: HandlingForm, step_id: int, *, status: int = 200, conflict: str = ""
 ) -> HttpResponse:
-    flow = form.subject.flow
-    head = head_of(request, flow.pk)
-    node = head.node_of(step_id)
-    name = node.step.name if node else ""
-    own = Crumb("Settings", reverse("console:flow-settings", args=[flow.pk]))
-    context = flow_context(request, head, "settings", own, Crumb(f"Errors at {name}")) | {
-        "form": form,
-        "node": node,
-        "conflict": conflict,
-        "handler": form.subject.step.get("handler") or [],
-        "live_url": live_address(request, "shell"),
-    }
-    return render(request, "flow/handling.html", context, status=status)
+    facts = {"form": form, "conflict": conflict, "handler": form.subject.step.get("handler") or []}
+    return drawer_page(request, form.subject.flow.pk, step_id, "handling", facts, status=status)
 
 
 # --- what was sent ----------------------------------------------------------------------------------------------------

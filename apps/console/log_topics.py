@@ -1,0 +1,43 @@
+"""The live topic of a log: lines that have come are put on top, the state in the head follows the run."""
+
+from collections.abc import Iterator
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+
+from apps.accounts.permissions import Act
+from apps.console.access import may_do
+from apps.console.addresses import RunId
+from apps.console.context import preferences_of
+from apps.console.flow_topics import key_of
+from apps.console.live import Told, topic
+from apps.console.loaded import run_of
+from apps.console.selectors.run_log import LogFilter, lines_since, log_filter, log_rows, newest_line
+from apps.runs.models import Run
+
+
+def log_topic(run: Run, chosen: LogFilter) -> str:
+    return f"log:{run.pk}.{chosen.text}"
+
+
+@topic("log")
+def log_told(request: HttpRequest, key: str) -> Told:
+    """The key is `<run>.<level>.<step>`; the version names the newest line."""
+    run_text, _, rest = key.partition(".")
+    level, _, step = rest.partition(".")
+    run, chosen = run_of(request, key_of(RunId, run_text)), log_filter(level, step)
+    newest = newest_line(run, chosen)
+
+    def fragments(since: str) -> Iterator[str]:
+        seen = since.partition("-")[0]
+        last = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else newest
+        rows = log_rows(lines_since(run, chosen, last)) if last < newest else []
+        facts = {
+            "rows": rows,
+            "run": run,
+            "prefs": preferences_of(request),
+            "may_retry": may_do(request, Act.RETRY_ERRORS, run.integration_id),
+        }
+        yield render_to_string("run/_log_live.html", facts)
+
+    return Told(f"{newest}-{run.status}", fragments)
