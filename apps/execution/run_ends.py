@@ -20,7 +20,7 @@ from apps.execution.unsent import unsent, waiting_parts
 from apps.flows.models import Flow
 from apps.flows.services import note_success, offline_among
 from apps.runs.log import log_run
-from apps.runs.models import LogLevel, Run
+from apps.runs.models import LogLevel, Run, StepRun
 from apps.runs.models import Page as PageRow
 from apps.runs.reruns import end_failed
 from apps.runs.services import (
@@ -87,9 +87,17 @@ class RunEnds(OwnedRun):
         end_run(run, status=RunStatus.COMPLETED, outcome=outcome_of(run))
         if self.keeps_pages:
             forget_payload(run)
-        names = [node.connection for node in self.plan.nodes if node.connection]
-        note_success(account_id=run.account_id, environment=run.environment, names=names)
+        note_success(account_id=run.account_id, environment=run.environment, names=self._answered(run))
         self._end_well(run)
+
+    def _answered(self, run: Run) -> set[str]:
+        """The connections that this run has worked through: of its export, and of the steps that a record came to."""
+        came = StepRun.objects.of(run.account_id).filter(run=run, came_in__gt=0)
+        reached = set(came.values_list("step_id", flat=True))
+        nodes = zip(self.step_ids, self.plan.nodes, strict=True)
+        used = {node.connection for step, node in nodes if node.connection and step in reached}
+        exported = self.plan.export.connection if self.retries is Retries.NOTHING else None
+        return used | ({exported} if exported else set())
 
     def _move_last_checkpoint(self, run: Run) -> None:
         if self.exports_in_order or self.retries is not Retries.NOTHING:

@@ -385,6 +385,17 @@ def test_a_connection_is_online_once_a_run_went_through_it_and_keeps_its_last_er
     assert (connection.state, connection.failures, connection.last_error) == ("online", 0, "")
 
 
+def test_a_run_that_brings_no_record_to_a_destination_does_not_say_that_it_answers(world, account):
+    connection = make_connection(account, name="db", environment=world.flow.integration.environment)
+    run_once(world, [])
+    connection.refresh_from_db()
+    assert (connection.state, connection.last_ok_at) == ("never", None)
+    run_once(world, records(1))
+    connection.refresh_from_db()
+    assert connection.state == "online"
+    assert connection.last_ok_at is not None
+
+
 # --- what it costs -----------------------------------------------------------------------------------------------
 def test_a_page_without_watched_keys_asks_for_none(world):
     run_once(world, records(1))
