@@ -1,7 +1,7 @@
 """Ids as others see them: 24 hex digits on the wire, `r-48213` on a screen. Columns hold plain integers."""
 
 import re
-from enum import IntEnum
+from enum import IntEnum, unique
 
 LARGEST_KEY = 2**63 - 1
 _WIRE = re.compile(r"[0-9a-f]{24}", re.ASCII)
@@ -9,6 +9,7 @@ _RETRY_DATA_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SHORT = re.compile(r"([a-z]{1,2})-([0-9]{1,19})", re.ASCII)
 
 
+@unique
 class Kind(IntEnum):
     """The first eight hex digits of a wire id. Numbers are for ever: clients keep ids."""
 
@@ -29,6 +30,8 @@ class Kind(IntEnum):
     REVISION = 0x0F
     AUDIT = 0x10
     SUBSCRIPTION = 0x11
+    STEP_RUN = 0x12
+    BULK_ACT = 0x13
 
 
 _LETTERS: dict[Kind, str] = {Kind.RUN: "r", Kind.ERROR: "e", Kind.CAUSE: "c", Kind.FLOW: "f"}
