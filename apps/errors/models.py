@@ -95,6 +95,7 @@ class Cause(AccountScoped):
     sample_error = models.ForeignKey("errors.Error", null=True, blank=True, **LOOSE)
     open_errors = models.BigIntegerField(default=0)
     total_errors = models.BigIntegerField(default=0)
+    removed_errors = models.BigIntegerField(default=0, help_text="Of all its errors, those that were deleted since.")
     first_seen_at = models.DateTimeField(default=wall_now)
     last_seen_at = models.DateTimeField(default=wall_now)
 

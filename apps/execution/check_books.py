@@ -63,6 +63,7 @@ FAILED_ATTEMPTS = (
     "SELECT COUNT(*) FROM retry_item i WHERE i.run_id = t.run_id AND i.outcome = 'retry_failed' "
     "AND i.new_error_id IS NULL AND EXISTS (SELECT 1 FROM error e WHERE e.id = i.error_id AND e.step_id = t.step_id)"
 )
+REMOVED = "SELECT COALESCE(SUM(s.{}), 0) FROM step_run s WHERE s.run_id = t.id"
 PAGES_DONE = (
     "SELECT COUNT(DISTINCT p.seq) FROM page p WHERE p.run_id = t.id AND p.state = 'done' AND NOT EXISTS "
     "(SELECT 1 FROM page q WHERE q.run_id = p.run_id AND q.seq = p.seq AND q.state <> 'done')"
@@ -84,7 +85,6 @@ def in_buckets(column: str, counted: str) -> Check:
     )
 
 
-def of_ended(value: str, *conditions: str) -> str:
 def in_quarters(column: str) -> Check:
     """The quarters of days of a flow against its half hours."""
     return Check(
@@ -96,6 +96,7 @@ def in_quarters(column: str) -> Check:
     )
 
 
+def of_ended(value: str, *conditions: str) -> str:
     """SQL for a value of a run that has ended, 0 for others and for retries."""
     counted = " AND ".join(["r.kind = 'flow'", "r.ended_at IS NOT NULL", *conditions])
     return f"CASE WHEN {counted} THEN {value} ELSE 0 END"
@@ -126,7 +127,7 @@ CHECKS = [
         "t.id",
         {
             "open errors of root cause": ("open_errors", errors(OF_CAUSE, OPEN)),
-            "errors of root cause": ("total_errors", errors(OF_CAUSE)),
+            "errors of root cause": ("total_errors", f"SELECT ({errors(OF_CAUSE)}) + t.removed_errors"),
             "errors by half hour of root cause": (
                 "total_errors",
                 "SELECT SUM(b.errors) FROM cause_bucket b WHERE b.cause_id = t.id",
@@ -137,8 +138,11 @@ CHECKS = [
         "run",
         "t.id",
         {
-            "errors of run": ("errors", errors(OF_RUN, RECORD)),
-            "unit errors of run": ("unit_errors", errors(OF_RUN, UNIT)),
+            "errors of run": ("errors", f"SELECT ({errors(OF_RUN, RECORD)}) + ({REMOVED.format('removed_errors')})"),
+            "unit errors of run": (
+                "unit_errors",
+                f"SELECT ({errors(OF_RUN, UNIT)}) + ({REMOVED.format('removed_unit_errors')})",
+            ),
             "balance of run": ("records_in", ENDED),
             "pages done of run": ("pages_done", PAGES_DONE),
         },
@@ -147,8 +151,11 @@ CHECKS = [
         "step_run",
         "t.id",
         {
-            "errors of step run": ("errors", f"SELECT ({errors(OF_STEP_RUN, RECORD)}) + ({FAILED_ATTEMPTS})"),
-            "unit errors of step run": ("unit_errors", errors(OF_STEP_RUN, UNIT)),
+            "errors of step run": (
+                "errors",
+                f"SELECT ({errors(OF_STEP_RUN, RECORD)}) + ({FAILED_ATTEMPTS}) + t.removed_errors + t.removed_attempts",
+            ),
+            "unit errors of step run": ("unit_errors", f"SELECT ({errors(OF_STEP_RUN, UNIT)}) + t.removed_unit_errors"),
             "open errors of step run": ("open_errors", errors(OF_STEP_RUN, OPEN)),
             "auto-resolved errors of step run": ("auto_resolved", errors(OF_STEP_RUN, AUTO)),
             "errors of step run resolved by members": ("user_resolved", errors(OF_STEP_RUN, BY_USER)),
@@ -171,11 +178,11 @@ CHECKS = [
     in_buckets("run_success", of_ended("r.success")),
     in_buckets("run_ignored", of_ended("r.ignored")),
     in_buckets("run_errors", of_ended("r.errors + r.unit_errors")),
+    *map(in_quarters, ("success", "ignored", "errors", "resolved", "busy_ms")),
     Check("orphaned errors", ORPHANS),
 ]
 
 
-    *map(in_quarters, ("success", "ignored", "errors", "resolved", "busy_ms")),
 def differences() -> Iterator[Difference]:
     """Every kept counter that differs from its count. Reads whole tables: run it when it may take its time."""
     for check in CHECKS:

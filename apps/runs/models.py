@@ -209,6 +209,9 @@ class StepRun(HotScoped):
     open_errors = models.BigIntegerField(default=0)
     auto_resolved = models.BigIntegerField(default=0)
     user_resolved = models.BigIntegerField(default=0)
+    removed_errors = models.BigIntegerField(default=0, help_text="Of its errors, those that were deleted since.")
+    removed_unit_errors = models.BigIntegerField(default=0)
+    removed_attempts = models.BigIntegerField(default=0, help_text="Failed attempts on errors that were deleted since.")
 
     class Meta:
         db_table = "step_run"

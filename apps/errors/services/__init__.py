@@ -2,6 +2,7 @@
 
 from apps.errors.services.acts import (
     ActRefused,
+    delete_errors,
     mark_sent,
     perform_act,
     reopen_errors,
@@ -22,6 +23,7 @@ __all__ = [
     "PlanLine",
     "act_plan",
     "cancel_attempts",
+    "delete_errors",
     "edit_retry_data",
     "end_unit_retry",
     "mark_sent",

@@ -19,6 +19,7 @@ from apps.core.transactions import repeated
 from apps.errors.models import BulkAct, BulkItem, Error, Upload
 from apps.errors.services.edit_chunk import CHANGED, edit_chunk
 from apps.errors.services.note_chunks import assign_chunk, tag_chunk
+from apps.errors.services.removing import delete_chunk
 from apps.errors.services.resolving import reopen_chunk, resolve_chunk, sent_chunk
 from apps.errors.services.retries import begin_runs, retry_chunk
 from apps.errors.services.steering import classify_chunk
@@ -44,6 +45,7 @@ CHUNKS: Mapping[str, Chunk] = {
     BulkKind.EDIT: edit_chunk,
     BulkKind.CLASSIFY: classify_chunk,
     BulkKind.UPLOAD: upload_chunk,
+    BulkKind.DELETE: delete_chunk,
 }
 
 
@@ -67,6 +69,11 @@ def mark_sent(*, account: Account, member: Member | None, errors: "QuerySet[Erro
 def reopen_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
     """Open resolved errors again, unless a newer error of the same record is open."""
     return begin_act(account, member, BulkKind.REOPEN, errors, {})
+
+
+def delete_errors(*, account: Account, member: Member | None, errors: "QuerySet[Error]") -> BulkAct:
+    """Remove resolved errors with all that is stored about them; open ones and those under a retry are left alone."""
+    return begin_act(account, member, BulkKind.DELETE, errors, {})
 
 
 def retry_errors(
@@ -127,10 +134,11 @@ def _freeze(act: BulkAct, errors: "QuerySet[Error]") -> int:
         return int(cursor.rowcount)
 
 
-def perform_act(account_id: int, act_id: int) -> None:
-    """Do what is left of an act; may be called again at any time, by anybody."""
-    while _perform_chunk(account_id, act_id):
-        pass
+def perform_act(account_id: int, act_id: int, *, most_chunks: int | None = None) -> None:
+    """Do what is left of an act, or a few chunks of it; may be called again at any time, by anybody."""
+    done = 0
+    while done != most_chunks and _perform_chunk(account_id, act_id):
+        done += 1
 
 
 @repeated
