@@ -1,6 +1,8 @@
 """Writes of accounts and members; every act leaves an audit entry in its own transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,22 @@ class Actor:
 
 SYSTEM = Actor(ActorKind.SYSTEM)
 COMMAND = Actor(ActorKind.COMMAND)
+_calling: ContextVar[Token | None] = ContextVar("flowmend_calling_token", default=None)
+
+
+@contextmanager
+def acting_by(token: Token) -> Iterator[None]:
+    """What the token's member does in this block (and thread) is recorded as done by the token."""
+    reset = _calling.set(token)
+    try:
+        yield
+    finally:
+        _calling.reset(reset)
+
+
+def by_token(actor: Actor) -> Actor:
+    token = _calling.get()
+    return Actor.token(token) if token is not None and actor == Actor(ActorKind.MEMBER, token.member_id) else actor
 
 
 def record_audit(
@@ -42,6 +60,7 @@ def record_audit(
     after: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
     """Adds to the audit log, in the caller's transaction. `before` and `after` never hold a secret."""
+    actor = by_token(actor)
     entry = AuditEntry(
         account_id=account if isinstance(account, int) else account.pk,
         actor_kind=actor.kind,

@@ -78,6 +78,11 @@ class Caller:
                 f"Your role does not allow you to {words} here: it takes the role {ACTS[act].label}."
             )
 
+    def require_somewhere(self, act: Act) -> None:
+        """Raises PermissionDenied unless the member may do this in the account or in one of its integrations."""
+        if not any(self.may(act, integration) for integration in (None, *self.roles)):
+            self.require(act)
+
     # --- fetching is asking for permission: each raises Http404 and PermissionDenied ----------------------------------
     def integration(self, wire_id: str, to: Act = Act.VIEW) -> Integration:
         rows = Integration.objects.of(self.account).filter(**self.reach.where(""))
@@ -87,8 +92,11 @@ class Caller:
 
     def flow(self, wire_id: str, to: Act = Act.VIEW) -> Flow:
         """With its integration, revision and state."""
+        return self.flow_by_key(parse_wire_id(wire_id, Kind.FLOW), to)
+
+    def flow_by_key(self, key: int, to: Act = Act.VIEW) -> Flow:
         rows = Flow.objects.of(self.account).present().filter(**self.reach.where())
-        found = one(rows.select_related(*FLOW_FACTS), parse_wire_id(wire_id, Kind.FLOW))
+        found = one(rows.select_related(*FLOW_FACTS), key)
         self.require(to, found.integration_id)
         return found
 

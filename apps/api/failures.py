@@ -15,7 +15,7 @@ from apps.core.ids import WrongIdError
 from apps.core.middleware import request_id_of
 from apps.core.pagination import BadCursorError
 from apps.flows.definition import MistakesError
-from apps.flows.services import RevisionConflictError
+from apps.flows.services import FlowRefused, IntegrationRefused, RevisionConflictError
 from apps.runs.services import RunRefused
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,8 @@ CODES: tuple[tuple[type[Exception], int, str], ...] = (
     (BadCursorError, 400, "invalid_query"),
     (RevisionConflictError, 409, "conflict"),
     (RunRefused, 422, "invalid_operation"),
+    (FlowRefused, 409, "conflict"),
+    (IntegrationRefused, 409, "conflict"),
     (RequestDataTooBig, 413, "too_large"),
     (SuspiciousOperation, 400, "bad_request"),
 )

@@ -42,7 +42,8 @@ class AlwaysJson(BaseContentNegotiation):
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
         sent = (request.content_type or "").partition(";")[0].strip().lower()
-        return next((parser for parser in parsers if parser.media_type == sent), None)
+        is_json = sent == JsonParser.media_type or sent.endswith("+json")
+        return next((parser for parser in parsers if parser.media_type == sent or is_json), None)
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
         return renderers[0], renderers[0].media_type

@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.accounts.services import acting_by
 from apps.accounts.tokens import SCOPES, Scope
 from apps.api.authentication import BearerToken
 from apps.api.caller import Caller
@@ -19,6 +20,7 @@ from apps.api.failures import failure_answer, invalid
 from apps.api.formats import AlwaysJson, JsonParser, JsonRenderer
 from apps.api.kept_answers import answered_once
 from apps.api.paging import Listed
+from apps.api.patches import merged
 from apps.api.queries import ENVIRONMENT, Parameter, read_query
 from apps.api.serializers.base import Answer, Body
 from apps.api.serializers.failures import FailureAnswer
@@ -116,7 +118,9 @@ class ApiView(APIView):
     @property
     def sent(self) -> dict[str, Any]:
         """The body as it was sent; raises a Refusal unless it is an object. A missing body is the same as `{}`."""
-        data = self.request.data
+        data: Any = self.request.data
+        if isinstance(data, list) and self.request.method == "PATCH":
+            return merged(data)
         if not isinstance(data, dict):
             raise invalid("The body is a JSON object.")
         return data
@@ -135,7 +139,8 @@ class ApiView(APIView):
         def work() -> HttpResponseBase:
             return self.rendered(method(self, self.request, *args, **kwargs))
 
-        return answered_once(self, self.request, work) if spec.is_kept else work()
+        with acting_by(caller.token):
+            return answered_once(self, self.request, work) if spec.is_kept else work()
 
     def rendered(self, found: Any) -> HttpResponseBase:
         if isinstance(found, HttpResponseBase):

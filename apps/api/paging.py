@@ -58,3 +58,8 @@ def link(request: HttpRequest, skip: int, limit: int, relation: str) -> str:
     kept = [(name, value) for name, values in request.GET.lists() for value in values if name.lower() not in own]
     address = request.build_absolute_uri(f"{request.path}?{urlencode([*kept, ('limit', limit), ('skip', skip)])}")
     return f'<{address}>; rel="{relation}"'
+
+
+def next_link(request: HttpRequest, address: str) -> dict[str, str]:
+    """The header that names the next page of a list by cursor; none without an address."""
+    return {"Link": f'<{request.build_absolute_uri(address)}>; rel="next"'} if address else {}

@@ -121,6 +121,20 @@ def read_query(query: QueryDict, parameters: Iterable[Parameter], *, is_strict: 
     return {known[name].name: value_of(known[name], text) for name, text in given.items() if name in known}
 
 
+def read_body(sent: Mapping[str, Any], parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """The same filters from a body: a list is divided, numbers and flags are taken as they would be written."""
+    texts = {name: _as_text(value) for name, value in sent.items() if value not in (None, "", [])}
+    known = {parameter.name.lower(): parameter for parameter in parameters}
+    given = {name.lower(): text for name, text in texts.items()}
+    return {known[name].name: value_of(known[name], text) for name, text in given.items() if name in known}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_as_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def value_of(parameter: Parameter, text: str) -> Any:
     try:
         return parameter.read(text)

@@ -4,9 +4,28 @@ from itertools import chain
 
 from django.urls import URLPattern, re_path
 
-from apps.api.views import flows, integrations, nothing, token_info
+from apps.api.views import (
+    audit,
+    connections,
+    flow_acts,
+    flows,
+    integrations,
+    members,
+    nothing,
+    steps,
+    token_info,
+)
 
 app_name = "api"
-RESOURCES: tuple[list[URLPattern], ...] = (token_info.urls, integrations.urls, flows.urls)
+RESOURCES: tuple[list[URLPattern], ...] = (
+    token_info.urls,
+    integrations.urls,
+    flows.urls,
+    flow_acts.urls,
+    steps.urls,
+    connections.urls,
+    members.urls,
+    audit.urls,
+)
 
 urlpatterns = [*chain.from_iterable(RESOURCES), re_path(r"", nothing.Nothing.as_view(), name="nothing")]

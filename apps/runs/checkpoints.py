@@ -1,5 +1,6 @@
 """Moving a checkpoint by hand: refused while a run of the flow is under way, for that run would move it back."""
 
+import json
 from typing import Any
 
 from django.db import transaction
@@ -37,3 +38,22 @@ def set_checkpoint(
     if expected_version is not None and expected_version != (present.version if present else 0):
         raise RunRefused(f"The checkpoint of {flow.name} has moved since you looked at it. Look again.")
     return move_checkpoint(step=step, value=value, member=member)
+
+
+def refuse_other_kind(value: Any, present: Checkpoint | None) -> None:
+    """Raises ValueError with a sentence for a value that the export could not go on from."""
+    if "\\u0000" in json.dumps(value):
+        raise ValueError("A checkpoint holds no zero characters.")
+    kind = kind_of(present.value) if present is not None and present.value is not None else ""
+    if kind and kind_of(value) != kind:
+        raise ValueError(f"The present checkpoint is {kind}; this is {kind_of(value)}, which the export cannot use.")
+
+
+def kind_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a text in quotes"
+    return "a list" if isinstance(value, list) else "an object"

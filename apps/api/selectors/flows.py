@@ -11,16 +11,16 @@ from django.db.models import QuerySet, Sum
 
 from apps.accounts.reach import Reach
 from apps.api.caller import FLOW_FACTS
+from apps.api.schedules import schedule_of
 from apps.errors.models import StepState
 from apps.flows.definition import DefinitionError
 from apps.flows.definition.document import read_document
+from apps.flows.definition.steps import placed_steps
 from apps.flows.models import Flow, Revision, Step, StepKind
 from apps.runs.models import FlowState
 
 READING_STEPS = {StepKind.EXPORT: "export", StepKind.LOOKUP: "export", StepKind.IMPORT: "import"}
 """The kinds that others call exports and imports."""
-QUARTZ_SECONDS = "?"
-"""How a schedule of six fields leaves its seconds to the scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class FlowFacts:
     @property
     def schedule(self) -> str:
         """Six fields: our five behind the one for seconds; blank for a flow without."""
-        return f"{QUARTZ_SECONDS} {self.flow.cron}" if self.flow.cron else ""
+        return schedule_of(self.flow.cron)
 
     @property
     def last_executed_at(self) -> datetime | None:
@@ -100,16 +100,4 @@ def parts_in(sha256: str, definition: str) -> Mapping[str, Mapping[str, Any]]:
         value = read_document(definition).value
     except DefinitionError:
         return {}
-    return {str(part["key"]): part for part in steps_in(value)}
-
-
-def steps_in(value: Any) -> Iterable[Mapping[str, Any]]:
-    """Every object with a key below a list of steps."""
-    if isinstance(value, list):
-        for part in value:
-            yield from steps_in(part)
-    elif isinstance(value, dict):
-        if "key" in value and "steps" not in value:
-            yield value
-        for part in value.values():
-            yield from steps_in(part)
+    return {str(step.get("key")): step for _, step in placed_steps(value)}

@@ -8,6 +8,7 @@ which takes ten times as long for a thousand rows.
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
+from types import MethodType
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -102,7 +103,7 @@ def writers(answer: type[Answer]) -> tuple[Writer, ...]:
 
 
 def getter(source: str) -> Callable[[Any], Any]:
-    """Reads a dot path of attributes or keys; None as soon as there is nothing."""
+    """Reads a dot path of attributes or keys (a method is called); None as soon as there is nothing."""
     if source == "*":
         return lambda value: value
     names = source.split(".")
@@ -112,7 +113,7 @@ def getter(source: str) -> Callable[[Any], Any]:
             if value is None:
                 return None
             value = value.get(name) if isinstance(value, dict) else getattr(value, name)
-        return value
+        return value() if isinstance(value, MethodType) else value
 
     return get
 

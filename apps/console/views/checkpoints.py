@@ -19,7 +19,7 @@ from apps.console.loaded import head_of
 from apps.console.selectors.flow_page import FlowHead
 from apps.console.views.flows import flow_context
 from apps.flows.models import Checkpoint, Step, StepKind
-from apps.runs.checkpoints import has_run_under_way, set_checkpoint
+from apps.runs.checkpoints import has_run_under_way, refuse_other_kind, set_checkpoint
 from apps.runs.services import RunRefused
 
 CONFLICT, UNPROCESSABLE = 409, 422
@@ -154,19 +154,5 @@ def value_in(text: str, present: Checkpoint | None) -> Any:
         ) from None
     if value is None:
         raise ValueError("To forget the checkpoint use Reset.")
-    if "\\u0000" in json.dumps(value):
-        raise ValueError("A checkpoint holds no zero characters.")
-    kind = kind_of(present.value) if present is not None and present.value is not None else ""
-    if kind and kind_of(value) != kind:
-        raise ValueError(f"The present checkpoint is {kind}; this is {kind_of(value)}, which the export cannot use.")
+    refuse_other_kind(value, present)
     return value
-
-
-def kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "a text in quotes"
-    return "a list" if isinstance(value, list) else "an object"

@@ -42,7 +42,9 @@ def create_integration(
 @transaction.atomic
 def change_integration(*, integration: Integration, member: Member | None = None, **facts: Any) -> Integration:
     """Set its name, description or owner; what is the same as before leaves no audit entry."""
-    locked = Integration.objects.of(integration.account_id).select_for_update(no_key=True).get(pk=integration.pk)
+    locked: Integration = (
+        Integration.objects.of(integration.account_id).select_for_update(no_key=True).get(pk=integration.pk)
+    )
     before = _facts(locked)
     for name in FACTS:
         setattr(locked, name, facts.get(name, getattr(locked, name)))
