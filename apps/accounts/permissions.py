@@ -27,6 +27,7 @@ class Act(StrEnum):
     SUBSCRIBE_OTHERS = "subscribe_others"
     SET_RETENTION = "set_retention"
     READ_AUDIT = "read_audit"
+    SEE_PLATFORM = "see_platform"
     DELETE = "delete"
     TRANSFER_ACCOUNT = "transfer_account"
     CLOSE_ACCOUNT = "close_account"
@@ -59,6 +60,7 @@ ACTS: dict[Act, Role] = {
     Act.SUBSCRIBE_OTHERS: Role.ADMINISTRATOR,
     Act.SET_RETENTION: Role.ADMINISTRATOR,
     Act.READ_AUDIT: Role.ADMINISTRATOR,
+    Act.SEE_PLATFORM: Role.ADMINISTRATOR,
     Act.DELETE: Role.ADMINISTRATOR,
     Act.TRANSFER_ACCOUNT: Role.OWNER,
     Act.CLOSE_ACCOUNT: Role.OWNER,

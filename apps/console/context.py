@@ -105,6 +105,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "places": SimpleLazyObject(lambda: places_of(request)),
         "shell": SimpleLazyObject(lambda: shell_of(request)),
         "profile_url": SimpleLazyObject(lambda: address_of("console:profile")),
+        "help_url": SimpleLazyObject(lambda: address_of("console:help")),
         "search_url": SimpleLazyObject(lambda: address_of("console:search")),
     }
 

@@ -7,6 +7,7 @@ from apps.console.addresses import TraceKey
 from apps.console.views import acts, connections, dashboard, integration_settings, integrations
 from apps.console.views.appearance import choose_columns, choose_density, choose_environment, choose_theme
 from apps.console.views.design import design
+from apps.console.views.guide import guide, topic
 from apps.console.views.health import health
 from apps.console.views.home import home
 from apps.console.views.live import live
@@ -59,6 +60,8 @@ urlpatterns = [
     path("records/", search, name="search"),
     path("records/<key:key>/", record_journey, name="record"),
     path("profile/", profile, name="profile"),
+    path("help/", guide, name="help"),
+    path("help/<slug:slug>/", topic, name="help-topic"),
     path("healthz", health, name="health"),
     path("live/", live, name="live"),
     path("design/", design, name="design"),

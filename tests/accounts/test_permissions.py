@@ -15,7 +15,7 @@ EVERYONE = ["monitor", "manager", "administrator", "owner"]
 ROWS = [
     ("view run_flow cancel_run retry_errors resolve_errors assign_errors apply_tags subscribe_self", EVERYONE),
     ("edit_retry_data define_tags edit_flows edit_connections move_checkpoint", EVERYONE[1:]),
-    ("manage_members manage_tokens subscribe_others set_retention read_audit delete", EVERYONE[2:]),
+    ("manage_members manage_tokens subscribe_others set_retention read_audit see_platform delete", EVERYONE[2:]),
     ("transfer_account close_account name_owners", EVERYONE[3:]),
 ]
 CASES = [(Act(act), role, role in roles) for acts, roles in ROWS for act in acts.split() for role in EVERYONE]
