@@ -2,7 +2,7 @@
 
 import html as html_module
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,10 @@ from django.test import Client
 from django.utils.html import strip_tags
 
 from apps.accounts.models import Account, Member, MemberRole, Profile, Role
+from apps.accounts.reach import Reach
 from apps.console.context import ENVIRONMENTS
+from apps.console.ranges import Range
+from apps.console.selectors.completed import range_sums
 from apps.core.clock import wall_now
 from apps.errors.models import Error
 from apps.flows.models import Flow
@@ -133,6 +136,20 @@ def test_filters_stand_in_the_address(client: Client, scene: Scene, query: str, 
     assert expected or "No flow matches this filter" in html
 
 
+def test_a_range_counts_each_of_its_half_hours_once(scene: Scene) -> None:
+    """Whole quarters of days are read as such; what begins and ends within one is read in half hours."""
+    midnight = datetime(2026, 11, 10, tzinfo=UTC)
+    for half_hour in range(96):
+        add_to_bucket(scene.airports, midnight + half_hour * timedelta(minutes=30), run_success=1)
+    reach = Reach(scene.account.pk, "production", None)
+    for first, end in [(0, 96), (1, 95), (11, 13), (12, 24), (12, 25), (13, 23), (5, 6), (30, None)]:
+        until = None if end is None else midnight + end * timedelta(minutes=30)
+        span = Range("custom", "", midnight + first * timedelta(minutes=30), until)
+        sums = range_sums(reach, span, [scene.airports.pk])[scene.airports.pk]
+        runs_before = 500 if end is None else 0  # the scene's own run, which is younger
+        assert sums.success == (end or 96) - first + runs_before, (first, end)
+
+
 def test_an_empty_list_names_its_filters_and_offers_to_drop_one(client: Client, scene: Scene) -> None:
     words = words_of(html_of(client, f"{COMPLETED}?flow=air&status=failed&range=24h"))
     assert "No flow matches these 2 filters 2 flows without them. Flow name: air. Last run: Failed." in words
@@ -212,6 +229,16 @@ def test_the_strip_sums_the_account_up(client: Client, scene: Scene) -> None:
     assert "Auto-retrying Live 1 next in 0:4" in words
     assert "940 records" in words
     assert "0.31 % of records" in words
+
+
+def test_of_very_many_errors_that_wait_the_strip_says_that_there_are_more(
+    client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.console.selectors.strip.MOST_WAITING", 2)
+    Error.unscoped.update(next_attempt_at=wall_now() + timedelta(minutes=2))
+    assert "Auto-retrying Live 2+ next in " in words_of(html_of(client, COMPLETED))
+    Error.unscoped.filter(key="A-1").update(next_attempt_at=None)
+    assert "Auto-retrying Live 2 next in " in words_of(html_of(client, COMPLETED))
 
 
 def test_a_download_has_the_rows_that_are_shown_and_no_formula(client: Client, scene: Scene) -> None:
@@ -344,16 +371,16 @@ def test_nothing_running_says_so(client: Client, scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("address", "number"),
     [
-        (COMPLETED, 8),
-        (COMPLETED + "?sort=-runs&range=30d", 8),
+        (COMPLETED, 9),
+        (COMPLETED + "?sort=-runs&range=30d", 9),
         (COMPLETED + "?format=csv", 6),
-        (RUNNING, 10),
+        (RUNNING, 11),
         ("/integrations/", 7),
-        ("/integrations/birds/flows/", 6),
-        ("/integrations/birds/connections/", 6),
+        ("/integrations/birds/flows/", 7),
+        ("/integrations/birds/connections/", 7),
         ("/integrations/birds/settings/", 5),
-        ("/integrations/birds/dashboard/completed/", 9),
-        ("/integrations/birds/dashboard/running/", 11),
+        ("/integrations/birds/dashboard/completed/", 10),
+        ("/integrations/birds/dashboard/running/", 12),
     ],
 )
 def test_a_page_asks_the_database_this_often_however_many_rows_it_has(

@@ -1,13 +1,11 @@
-"""The strip of numbers above a dashboard: what is open now, and how the last 24 hours went. Three queries."""
+"""The strip of numbers above a dashboard: what is open now, and how the last 24 hours went. Four queries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db.models import Count, Max, Min, QuerySet, Subquery, Sum
+from django.db.models import Count, Max, Q, Sum
 
-from apps.accounts.models import Account
 from apps.console.access import Reach
 from apps.console.ranges import HALF_HOUR_S
 from apps.core.clock import wall_now
@@ -15,6 +13,8 @@ from apps.errors.models import Cause, Error, StepState
 from apps.runs.models import Bucket, Grain
 
 SLOTS_A_DAY = 48
+MOST_WAITING = 500
+"""So many errors that wait for their next attempt are counted; of more it is said that there are more."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Strip:
     next_attempt_at: datetime | None
     day: Day
 
+    @property
+    def auto_retrying_text(self) -> str:
+        """`32`, or `500+`"""
+        return f"{MOST_WAITING:,}+" if self.auto_retrying > MOST_WAITING else f"{self.auto_retrying:,}"
+
 
 def open_counts(reach: Reach) -> dict[int, OpenCount]:
     """By flow; flows without a state are left out."""
@@ -74,41 +79,37 @@ def open_counts(reach: Reach) -> dict[int, OpenCount]:
 
 def strip_of(reach: Reach, opened: Mapping[int, OpenCount], midnight: datetime) -> Strip:
     """`opened`: the open counts of this reach; `midnight`: the reader's, for what is new today."""
-    facts = _waiting(reach, midnight)
+    known, new = _causes(reach, midnight)
+    waiting = _waiting(reach, list(opened))
     return Strip(
         open_errors=sum(count.errors for count in opened.values()),
         flows_with_errors=sum(count.errors > 0 for count in opened.values()),
-        causes=facts["causes"] or 0,
-        new_causes=facts["new_causes"] or 0,
-        auto_retrying=facts["auto_retrying"] or 0,
-        next_attempt_at=facts["next_attempt_at"],
-        day=last_day(reach),
+        causes=known,
+        new_causes=new,
+        auto_retrying=len(waiting),
+        next_attempt_at=waiting[0] if waiting else None,
+        day=last_day(reach, list(opened)),
     )
 
 
-def _waiting(reach: Reach, midnight: datetime) -> dict[str, Any]:
-    where = reach.where("flow__integration")
-    causes = Cause.objects.of(reach.account_id).open().filter(**where)
-    due = Error.objects.of(reach.account_id).filter(next_attempt_at__isnull=False, **where)
-    facts: dict[str, Any] = {
-        "causes": _of(causes, Count("pk")),
-        "new_causes": _of(causes.filter(first_seen_at__gte=midnight), Count("pk")),
-        "auto_retrying": _of(due, Count("pk")),
-        "next_attempt_at": _of(due, Min("next_attempt_at")),
-    }
-    return dict(Account.objects.filter(pk=reach.account_id).values(**facts).get())
+def _causes(reach: Reach, midnight: datetime) -> tuple[int, int]:
+    """Open root causes, and those of them that are new since then."""
+    rows = Cause.objects.of(reach.account_id).open().filter(**reach.where("flow__integration"))
+    found = rows.aggregate(known=Count("pk"), new=Count("pk", filter=Q(first_seen_at__gte=midnight)))
+    return found["known"], found["new"]
 
 
-def _of(rows: "QuerySet[Any]", total: Any) -> Subquery:
-    return Subquery(rows.order_by().values("account_id").annotate(total=total).values("total"))
+def _waiting(reach: Reach, flow_ids: list[int]) -> list[datetime]:
+    """When the next automatic attempts are due, soonest first, `MOST_WAITING` and one at most."""
+    due = Error.objects.of(reach.account_id).filter(next_attempt_at__isnull=False, flow__in=flow_ids)
+    return list(due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True)[: MOST_WAITING + 1])
 
 
-def last_day(reach: Reach) -> Day:
+def last_day(reach: Reach, flow_ids: list[int]) -> Day:
+    """Of these flows: the index of the buckets begins with the flow."""
     now = wall_now()
     first = int((now - timedelta(days=1)).timestamp()) // HALF_HOUR_S + 1
-    rows = Bucket.objects.of(reach.account_id).filter(
-        grain=Grain.HALF_HOUR, slot__gte=first, **reach.where("flow__integration")
-    )
+    rows = Bucket.objects.of(reach.account_id).filter(flow__in=flow_ids, grain=Grain.HALF_HOUR, slot__gte=first)
     sums = (
         rows.order_by().values_list("slot").annotate(Sum("success"), Sum("errors"), Sum("ignored"), Sum("rolled_back"))
     )

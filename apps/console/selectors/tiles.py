@@ -7,9 +7,9 @@ from datetime import datetime
 from django.db.models import QuerySet, Sum
 
 from apps.console.access import Reach
-from apps.console.selectors.completed import flows_in, latest_of
+from apps.console.selectors.completed import FlowRow, flow_rows
 from apps.errors.models import StepState
-from apps.flows.models import Connection, ConnectionState, Flow, Integration, Step, StepKind
+from apps.flows.models import Connection, ConnectionState, Integration, Step, StepKind
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def integrations_in(reach: Reach) -> "QuerySet[Integration]":
     return Integration.objects.of(reach.account_id).filter(**reach.where("")).order_by("name", "pk")
 
 
-def _tile(integration: Integration, flows: list[Flow], open_errors: int, steps: list[Step]) -> Tile:
-    states = [latest_of(flow) for flow in flows]
+def _tile(integration: Integration, flows: list[FlowRow], open_errors: int, steps: list[Step]) -> Tile:
+    states = [row.latest for row in flows]
     newest = max(states, key=lambda state: (state.at is not None, state.at), default=None)
     return Tile(
         integration=integration,
@@ -55,7 +55,7 @@ def _tile(integration: Integration, flows: list[Flow], open_errors: int, steps: 
         source=_kind([step for step in steps if step.kind == StepKind.EXPORT], "call"),
         target=_kind([step for step in reversed(steps) if step.kind == StepKind.IMPORT], "call"),
         open_errors=open_errors,
-        is_running=any(flow.state.running for flow in flows if hasattr(flow, "state")),
+        is_running=any(row.flow.running for row in flows),
         last_at=newest.at if newest else None,
         letters=newest.letters if newest else "",
         offline=_offline(steps),
@@ -78,10 +78,10 @@ def _offline(steps: list[Step]) -> Connection | None:
     return next((found for found in connections if found and found.state == ConnectionState.OFFLINE), None)
 
 
-def _flows_by_integration(reach: Reach) -> dict[int, list[Flow]]:
-    found: dict[int, list[Flow]] = {}
-    for flow in flows_in(reach):
-        found.setdefault(flow.integration_id, []).append(flow)
+def _flows_by_integration(reach: Reach) -> dict[int, list[FlowRow]]:
+    found: dict[int, list[FlowRow]] = {}
+    for row in flow_rows(reach, {}):
+        found.setdefault(row.flow.integration.pk, []).append(row)
     return found
 
 

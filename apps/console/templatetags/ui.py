@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django import template
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -39,10 +40,15 @@ APPLICATION_ICONS = {
 @register.simple_tag
 def icon(name: str, cls: str = "") -> SafeString:
     """A symbol of the sprite. Decoration: an icon that stands alone needs an `aria-label` around it."""
+    return _symbol(name, cls, static("icons.svg"))
+
+
+@lru_cache(maxsize=1_024)
+def _symbol(name: str, cls: str, sprite: str) -> SafeString:
     return format_html(
         '<svg class="i {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         cls,
-        static("icons.svg"),
+        sprite,
         name,
     )
 

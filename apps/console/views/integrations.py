@@ -13,7 +13,7 @@ from apps.console.live import live_address
 from apps.console.narrowing import Criterion, narrow
 from apps.console.paging import page_of
 from apps.console.schedule_text import schedule_text
-from apps.console.selectors.completed import flow_rows
+from apps.console.selectors.completed import flow_rows, flows_in
 from apps.console.selectors.strip import open_counts
 from apps.console.selectors.tiles import Tile, tiles
 
@@ -51,7 +51,9 @@ def integration_flows(request: HttpRequest, slug: str) -> HttpResponse:
     integration = get_integration(request, slug)
     reach = reach_of(request).within(integration.pk)
     shown = page_of(request, flow_rows(reach, open_counts(reach)), ROWS_A_PAGE)
-    shown["rows"] = [(row.flow, row.opened, row.latest, schedule_text(row.flow)) for row in shown["rows"]]
+    flows = flows_in(reach).in_bulk([row.flow.pk for row in shown["rows"]])
+    whole = [(flows[row.flow.pk], row) for row in shown["rows"] if row.flow.pk in flows]
+    shown["rows"] = [(flow, row.opened, row.latest, schedule_text(flow)) for flow, row in whole]
     context = {
         "nav": "integrations",
         "tab": "flows",
