@@ -7,12 +7,16 @@ from django.urls import URLPattern, re_path
 from apps.api.views import (
     audit,
     connections,
+    errors,
     flow_acts,
     flows,
+    inbox,
     integrations,
+    jobs,
     members,
     nothing,
     steps,
+    tags,
     token_info,
 )
 
@@ -26,6 +30,10 @@ RESOURCES: tuple[list[URLPattern], ...] = (
     connections.urls,
     members.urls,
     audit.urls,
+    jobs.urls,
+    errors.urls,
+    inbox.urls,
+    tags.urls,
 )
 
 urlpatterns = [*chain.from_iterable(RESOURCES), re_path(r"", nothing.Nothing.as_view(), name="nothing")]

@@ -1,0 +1,231 @@
+"""Errors as the API tells them. A page has up to a thousand: rows become answers with no models between."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+
+from apps.accounts.models import Account
+from apps.accounts.reach import Reach
+from apps.api.moments import written
+from apps.api.paging import limit_of
+from apps.api.queries import Parameter, choice, moment, number, text, wire
+from apps.core.ids import Kind, retry_data_key, wire_id
+from apps.core.pagination import NEWEST_FIRST, keyset_page
+from apps.engine.records import key_hash
+from apps.errors.models import Cause, Error, ErrorTag, StepState
+from apps.errors.querysets import RESOLVED, RETRYING, ErrorQuerySet
+from apps.errors.states import Classification, ErrorState
+from apps.flows.models import Flow, Integration
+
+SAME_MILLISECOND = timedelta(microseconds=999)
+"""What an answer leaves out of a time; so a time that was answered names its own error."""
+
+RESOLVED_ORDER = ("-resolved_at", "-id")
+RESOLVED_PART = "~"  # a cursor that begins with this lies behind the retrying ones
+
+OCCURRED = (
+    moment("occurredAt_gte", "Only errors that occurred then or later."),
+    moment("occurredAt_lte", "Only errors that occurred then or earlier."),
+)
+SOURCE = text("source", "Only errors of this source, such as application, mapping or connection.", 32)
+FACTS_ASKED = (
+    *OCCURRED,
+    SOURCE,
+    choice("classification", "Only errors of this class.", Classification.values),
+    text("traceKey", "Only errors of the record with this trace key.", 4000),
+    text("code", "Only errors with this code.", 128),
+    text("q", "Only errors whose message or trace key holds all of these words.", 500),
+)
+PAGES = (
+    number("limit", "How many at most; 1,000 unless told.", 1),
+    text("page", "Where the page begins; nextPageURL names it.", 300),
+)
+ERROR_FILTERS: tuple[Parameter, ...] = (*FACTS_ASKED, *PAGES)
+PLACES = (
+    wire("_integrationId", "Only errors of this integration.", Kind.INTEGRATION),
+    wire("_flowId", "Only errors of this flow.", Kind.FLOW),
+    wire("_expOrImpId", "Only errors of this step.", Kind.STEP),
+    wire("_flowJobId", "Only errors of this run.", Kind.RUN),
+    wire("_rootCauseId", "Only errors of this root cause and of those that were merged into it.", Kind.CAUSE),
+)
+STATE = choice("state", "Which errors; the open ones unless told.", ("open", "retrying", "resolved"))
+
+COLUMNS = (
+    "id", "occurred_at", "cause__source", "cause__code", "message", "key", "step__position", "run_id",
+    "cause__classification", "cause__classified_by_id", "capture_id", "cause_no", "assignee__user__email",
+    "retry_data__error_id", "retry_data__purged_at", "has_notes", "state", "retry_run_id", "resolved_at", "reason",
+    "resolved_by__user__email", "flow_id", "step_id", "attempts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """One page of a list of errors, rendered; a blank address: there is no next page."""
+
+    rows: list[dict[str, Any]]
+    next_page: str
+
+
+# --- what is asked for -----------------------------------------------------------------------------------------------
+def matching(rows: ErrorQuerySet, asked: Mapping[str, Any], account_id: int) -> ErrorQuerySet:
+    """The errors that match all filters of a query or body, by the names of the parameters above."""
+    if "occurredAt_gte" in asked:
+        rows = rows.filter(occurred_at__gte=asked["occurredAt_gte"])
+    if "occurredAt_lte" in asked:
+        rows = rows.filter(occurred_at__lte=asked["occurredAt_lte"] + SAME_MILLISECOND)
+    for name, column in (
+        ("source", "cause__source"), ("classification", "cause__classification"), ("code", "cause__code"),
+        ("_integrationId", "flow__integration"), ("_flowId", "flow"), ("_expOrImpId", "step"), ("_flowJobId", "run"),
+    ):  # fmt: skip
+        if name in asked:
+            rows = rows.filter(**{column: asked[name]})
+    if "_rootCauseId" in asked:
+        rows = rows.filter(cause__in=group_of(account_id, asked["_rootCauseId"]))
+    hashed = key_hash(asked.get("traceKey", ""))
+    if hashed is not None:
+        rows = rows.with_key(hashed)
+    return rows.search(asked.get("q", ""))
+
+
+def group_of(account_id: int, cause: int) -> list[int]:
+    """A root cause and those that were merged into it."""
+    merged = Cause.objects.of(account_id).filter(merged_into=cause).values_list("pk", flat=True)
+    return [cause, *merged]
+
+
+def in_state(rows: ErrorQuerySet, state: str) -> ErrorQuerySet:
+    return {"open": rows.open, "retrying": rows.retrying, "resolved": rows.resolved}[state]()
+
+
+def within(reach: Reach) -> ErrorQuerySet:
+    """All errors that somebody sees."""
+    return Error.objects.of(reach.account_id).filter(**reach.where("flow__integration"))
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+def newest_page(request: HttpRequest, account: Account, rows: ErrorQuerySet, asked: Mapping[str, Any]) -> ErrorPage:
+    """Newest first by id, so that what arrives while a client pages is on no page of it; two queries."""
+    page = keyset_page(facts_of(rows), cursor=asked.get("page", ""), size=limit_of(asked), order=NEWEST_FIRST)
+    return ErrorPage(rendered(account, page.rows), next_address(request, page.next_cursor))
+
+
+def settled_page(request: HttpRequest, account: Account, rows: ErrorQuerySet, asked: Mapping[str, Any]) -> ErrorPage:
+    """First those that a retry has, then the resolved ones, the latest first."""
+    cursor, size = asked.get("page", ""), limit_of(asked)
+    found: list[Any] = []
+    if not cursor.startswith(RESOLVED_PART):
+        retried = keyset_page(facts_of(rows.filter(RETRYING)), cursor=cursor, size=size, order=NEWEST_FIRST)
+        if retried.next_cursor:
+            return ErrorPage(rendered(account, retried.rows), next_address(request, retried.next_cursor))
+        found, cursor = retried.rows, RESOLVED_PART
+    if len(found) == size:
+        return ErrorPage(rendered(account, found), next_address(request, RESOLVED_PART))
+    settled = facts_of(rows.filter(RESOLVED, retry_run__isnull=True, resolved_at__isnull=False))
+    place = cursor.removeprefix(RESOLVED_PART)
+    page = keyset_page(settled, cursor=place, size=size - len(found), order=RESOLVED_ORDER)
+    following = f"{RESOLVED_PART}{page.next_cursor}" if page.next_cursor else ""
+    return ErrorPage(rendered(account, [*found, *page.rows]), next_address(request, following))
+
+
+def next_address(request: HttpRequest, cursor: str) -> str:
+    """The path and query of the next page; "" without a cursor."""
+    if not cursor:
+        return ""
+    kept = [(name, value) for name, values in request.GET.lists() for value in values if name.lower() != "page"]
+    return f"{request.path}?{urlencode([*kept, ('page', cursor)])}"
+
+
+# --- rendering -------------------------------------------------------------------------------------------------------
+def facts_of(rows: ErrorQuerySet) -> "QuerySet[Any]":
+    """What an answer is rendered from, as named tuples."""
+    found: QuerySet[Any] = rows.annotate(cause_no=Coalesce("cause__merged_into", "cause"))
+    return found.values_list(*COLUMNS, named=True)
+
+
+def rendered(account: Account, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """The answers of these rows; one query more if any of them has notes."""
+    tags = tags_of(account.pk, [row.id for row in rows if row.has_notes])
+    kept = timedelta(days=account.retention_days)
+    return [answer_of(row, tags.get(row.id, ()), kept) for row in rows]
+
+
+def tags_of(account_id: int, errors: Sequence[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    if errors:
+        rows = ErrorTag.objects.of(account_id).filter(error_id__in=errors).order_by("tag_id")
+        for error, tag in rows.values_list("error_id", "tag_id"):
+            found[error].append(wire_id(Kind.TAG, tag))
+    return found
+
+
+def answer_of(row: Any, tags: Sequence[str], kept: timedelta) -> dict[str, Any]:
+    """One error; names that may be absent are left out where there is nothing to tell."""
+    is_retriable = row.retry_data__error_id is not None and row.retry_data__purged_at is None
+    found: dict[str, Any] = {
+        "errorId": wire_id(Kind.ERROR, row.id),
+        "occurredAt": written(row.occurred_at),
+        "source": row.cause__source,
+        "code": row.cause__code,
+        "message": row.message,
+        "traceKey": row.key,
+        "oIndex": str(row.step__position),
+        "_flowId": wire_id(Kind.FLOW, row.flow_id),
+        "_expOrImpId": wire_id(Kind.STEP, row.step_id),
+        "_flowJobId": wire_id(Kind.RUN, row.run_id),
+        "_rootCauseId": wire_id(Kind.CAUSE, row.cause_no),
+        "classification": row.cause__classification,
+        "classifiedBy": "rule" if row.cause__classified_by_id is None else "user",
+        "purgeAt": written(row.occurred_at + kept),
+        "retriable": is_retriable,
+        "attempts": row.attempts,
+    }
+    if is_retriable:
+        found["retryDataKey"] = retry_data_key(row.id)
+    if row.capture_id is not None:
+        found["reqAndResKey"] = wire_id(Kind.CAPTURE, row.capture_id)
+    if row.assignee__user__email:
+        found["assignedTo"] = row.assignee__user__email
+    if tags:
+        found["tagIds"] = tags
+    return found | settled_facts(row)
+
+
+def settled_facts(row: Any) -> dict[str, Any]:
+    """Of an error that is resolved or that a retry has: how, when and by whom."""
+    if row.retry_run_id is not None:
+        return {"status": "retrying", "_retryJobId": wire_id(Kind.RUN, row.retry_run_id)}
+    if row.state == ErrorState.OPEN:
+        return {"status": "open"}
+    return {
+        "status": "resolved",
+        "resolvedAt": written(row.resolved_at),
+        "resolvedReason": row.reason,
+        "resolvedBy": row.resolved_by__user__email or "auto",
+    }
+
+
+# --- counts ----------------------------------------------------------------------------------------------------------
+def open_by_step(flow: Flow) -> "QuerySet[StepState]":
+    """The kept counts of a flow's steps, in their order; removed ones as long as they have open errors."""
+    rows = StepState.objects.of(flow.account_id).filter(flow=flow)
+    present = Q(step__removed_at__isnull=True) | Q(open_errors__gt=0)
+    return rows.filter(present).order_by("step__position", "step_id")
+
+
+def open_by_flow(integration: Integration, asked: Mapping[str, Any]) -> "QuerySet[Any]":
+    """(flow_id, open errors, when the last one occurred) of an integration's flows: kept counts unless filtered."""
+    if not asked:
+        kept: QuerySet[Any] = StepState.objects.of(integration.account_id).filter(integration=integration)
+        counted = kept.values("flow_id").annotate(open=Sum("open_errors"), last=Max("last_error_at"))
+    else:
+        rows = Error.objects.of(integration.account_id).filter(flow__integration=integration).open()
+        found: QuerySet[Any] = matching(rows, asked, integration.account_id)
+        counted = found.order_by().values("flow_id").annotate(open=Count("pk"), last=Max("occurred_at"))
+    return counted.order_by("flow_id")
