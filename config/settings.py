@@ -139,7 +139,9 @@ if IS_POSTGRESQL:
     # a worker that is frozen in the middle of a transaction holds rows that everybody needs, until the server ends it
     own_options = DATABASES["default"].setdefault("OPTIONS", {})
     # no just-in-time compiling: no question of ours is long enough to win back the 20 to 90 ms that it takes
-    own_settings = "-c idle_in_transaction_session_timeout=60s -c jit=off"
+    # what a page asks for lies in memory or on an SSD: with the 4 of spinning disks, PostgreSQL reads 55,000 rows in
+    # order to find the newest 500 errors of a tag (28 ms on 1 M), instead of asking for 1,580 by their keys (8 ms)
+    own_settings = "-c idle_in_transaction_session_timeout=60s -c jit=off -c random_page_cost=1.1"
     own_options["options"] = f"{own_options.get('options', '')} {own_settings}".strip()
 else:
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS

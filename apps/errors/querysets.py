@@ -111,6 +111,11 @@ class CauseQuerySet(models.QuerySet["own.Cause"]):
     def newest_first(self) -> Self:
         return self.order_by("-last_seen_at", "-id")
 
+    def open_total(self) -> int:
+        """Open errors of these causes, by their kept counts."""
+        total: int | None = self.aggregate(total=Sum("open_errors"))["total"]
+        return total or 0
+
 
 class StepStateQuerySet(models.QuerySet["own.StepState"]):
     def for_flow(self, flow: "Flow | int") -> Self:

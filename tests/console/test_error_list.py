@@ -146,7 +146,23 @@ def test_matches_are_counted_only_up_to_a_bound(page: Client, step: Step, monkey
     run, cause = make_run(step.flow), make_cause(step, code="X")
     for number in range(4):
         keyed_error(run, step, f"A-{number}", cause=cause)
-    assert "more than 2 that match" in text_of(html_of(page, open_path(step, "?code=X")))
+    assert "more than 2 that match" in text_of(html_of(page, open_path(step, "?code=X&unit=record")))
+
+
+@pytest.mark.parametrize("query", ["?code=X", "?class=value&source=application", "?cause={cause}", "?q=code:X"])
+def test_what_root_causes_tell_is_counted_in_full_by_their_kept_counts(
+    page: Client, step: Step, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(selectors, "MOST_COUNTED", 2)
+    monkeypatch.setattr(selectors, "PAGE_SIZE", 1)
+    run, cause = make_run(step.flow), make_cause(step, code="X", classification="value", source="application")
+    for number in range(4):
+        keyed_error(run, step, f"A-{number}", cause=cause)
+    keyed_error(run, step, "B", cause=make_cause(step, code="Y"))
+    asked = query.format(cause=cause.pk)
+    assert "4 that match" in text_of(html_of(page, open_path(step, asked)))
+    elsewhere = f"/errors/?view=list&flow={step.flow_id}&step={step.pk}&{asked[1:]}"
+    assert "4 that match" in text_of(html_of(page, elsewhere))
 
 
 def test_what_words_match_is_counted_no_further_than_the_page(

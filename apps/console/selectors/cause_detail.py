@@ -65,10 +65,10 @@ class CauseDetail:
 
     @cached_property
     def retries(self) -> tuple[datetime | None, int, int]:
-        """The next automatic attempt, the most attempts so far, and the errors under a retry."""
+        """The next automatic attempt, how often that error was tried, and the errors under a retry."""
         facts = retry_facts(self.reach, self.ids)
-        due = min((at for _, at, _, _ in facts if at), default=None)
-        return due, max((tried or 0 for _, _, tried, _ in facts), default=0), sum(row[3] for row in facts)
+        due = min(((at, tried or 0) for _, at, tried, _ in facts if at), default=(None, 0))
+        return *due, sum(row[3] for row in facts)
 
     @property
     def state(self) -> str:

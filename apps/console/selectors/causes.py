@@ -14,8 +14,6 @@ from django.db.models import (
     Count,
     Exists,
     F,
-    Max,
-    Min,
     OuterRef,
     Q,
     QuerySet,
@@ -26,7 +24,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from apps.console.access import Reach
-from apps.console.selectors.common_values import CommonValue, strongest_value
+from apps.console.selectors.common_values import CommonValue, Counted, counted, counted_together, strongest_of
 from apps.core.pagination import KeysetPage, keyset_page
 from apps.errors.cause_writing import NEW_FOR
 from apps.errors.models import Cause, CauseBucket, Error, ErrorTag
@@ -91,9 +89,12 @@ class CauseFilter:
 def heads(reach: Reach) -> "QuerySet[Cause]":
     """Causes that stand for themselves or for what was merged into them, with the open errors of the whole group."""
     members = Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk")).order_by().values("merged_into")
-    merged = Subquery(members.annotate(n=Sum("open_errors")).values("n"), output_field=BigIntegerField())
     rows = Cause.objects.of(reach.account_id).filter(merged_into__isnull=True, **reach.where("flow__integration"))
-    return rows.annotate(group_open=F("open_errors") + Coalesce(merged, 0))
+    into = Cause.objects.of(reach.account_id).filter(merged_into__isnull=False).order_by().values("merged_into")
+    # few are groups: only theirs are summed up
+    merged = F("open_errors") + Subquery(members.annotate(n=Sum("open_errors")).values("n"))
+    total = Case(When(pk__in=into, then=merged), default="open_errors", output_field=BigIntegerField())
+    return rows.annotate(group_open=total)
 
 
 def _in_tab(reach: Reach, tab: str, now: datetime) -> Q:
@@ -105,9 +106,10 @@ def _in_tab(reach: Reach, tab: str, now: datetime) -> Q:
     if tab == "resolved":
         return ~is_open & Q(last_seen_at__gte=now - RESOLVED_FOR)
     if tab == "retrying":
-        due = Error.objects.of(reach.account_id).filter(DUE_FOR_RETRY).order_by().values("cause")
-        tried = Cause.objects.of(reach.account_id).filter(pk__in=due).order_by()
-        return Q(pk__in=tried.values_list(Coalesce("merged_into", "pk")))
+        # an open cause is asked for one error that is due: many are due at once when a service is down
+        due = Error.objects.of(reach.account_id).filter(DUE_FOR_RETRY, cause=OuterRef("pk")).order_by()
+        tried = Cause.objects.of(reach.account_id).open().annotate(due=Subquery(due.values("pk")[:1]))
+        return Q(pk__in=tried.filter(due__isnull=False).order_by().values_list(Coalesce("merged_into", "pk")))
     return is_open & ~asleep
 
 
@@ -222,8 +224,9 @@ def fill_rows(reach: Reach, rows: list[CauseRow], now: datetime) -> None:
         row.hours = [sum(hours[cause][hour] for cause in row.ids) for hour in range(DAY_SLOTS // 2)]
     for cause, due, attempts, retrying in retry_facts(reach, list(of)):
         row = of[cause]
-        row.next_attempt_at = min((at for at in (row.next_attempt_at, due) if at), default=None)
-        row.attempts, row.retrying = max(row.attempts, attempts or 0), row.retrying + retrying
+        row.retrying += retrying
+        if due is not None and (row.next_attempt_at is None or due < row.next_attempt_at):
+            row.next_attempt_at, row.attempts = due, attempts or 0
     _fill_values(rows, newest_errors(reach, list(of)), of)
 
 
@@ -248,13 +251,19 @@ def hours_of(reach: Reach, ids: list[int], now: datetime) -> dict[int, list[int]
 
 
 def retry_facts(reach: Reach, ids: list[int]) -> list[tuple[int, datetime | None, int | None, int]]:
-    """(cause, its next automatic attempt, most attempts of those that wait for one, errors under a retry)."""
-    rows = Error.objects.of(reach.account_id).filter(DUE_FOR_RETRY | RETRYING, cause__in=ids).order_by()
-    due = Case(When(DUE_FOR_RETRY, then="attempts"))
-    facts = rows.values("cause").annotate(
-        due=Min("next_attempt_at"), tried=Max(due), retrying=Count("pk", filter=RETRYING)
+    """(cause, its next automatic attempt, how often that error was tried, errors under a retry); one query."""
+    errors = Error.objects.of(reach.account_id).filter(cause=OuterRef("pk")).order_by()
+    soonest = errors.filter(DUE_FOR_RETRY).order_by("next_attempt_at")
+    under_retry = errors.filter(RETRYING, ~DUE_FOR_RETRY).values("cause").annotate(n=Count("pk"))
+    facts = Cause.objects.of(reach.account_id).filter(pk__in=ids).order_by()
+    return list(
+        facts.values_list(
+            "pk",
+            Subquery(soonest.values("next_attempt_at")[:1]),
+            Subquery(soonest.values("attempts")[:1]),
+            Coalesce(Subquery(under_retry.values("n")), 0, output_field=BigIntegerField()),
+        )
     )
-    return list(facts.values_list("cause", "due", "tried", "retrying"))
 
 
 NewestError = tuple[int, int, str, bytes | None]
@@ -285,7 +294,10 @@ def _fill_values(rows: list[CauseRow], errors: list[NewestError], of: dict[int, 
         row.newest, row.message = max(row.newest, number), row.message or message
         if record is not None:
             records[row.cause.pk].append(record)
+    own = {row.cause.pk: counted(records[row.cause.pk]) for row in rows}
+    of_flow: dict[int, list[Counted]] = defaultdict(list)
     for row in rows:
-        same_flow = [other for other in rows if other is not row and other.cause.flow_id == row.cause.flow_id]
-        others = [record for other in same_flow for record in records[other.cause.pk]]
-        row.common = strongest_value(records[row.cause.pk], others, message=row.message)
+        of_flow[row.cause.flow_id].append(own[row.cause.pk])
+    everyone = {flow: counted_together(parts) for flow, parts in of_flow.items()}
+    for row in rows:
+        row.common = strongest_of(own[row.cause.pk], everyone[row.cause.flow_id], message=row.message)

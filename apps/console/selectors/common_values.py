@@ -35,44 +35,17 @@ class CommonValue:
         return f"{self.field} = {self.value} {self.where}"
 
 
-def strongest_value(records: Sequence[bytes], others: Sequence[bytes] = (), *, message: str = "") -> CommonValue | None:
-    """The strongest value shared by records of a cause, set against those of other causes of the flow.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many records have each value, how many values each field has, and how many records could be read."""
 
-    None where there are fewer than two records, or nothing that tells them from others.
-    """
-    counts, of = _counted(records)
-    if of < 2:
-        return None
-    elsewhere, _ = _counted(others)
-    compared: Counter[str] = Counter()
-    for (field, _), count in elsewhere.items():
-        compared[field] += count
-    words = message.casefold()
-    best: tuple[float, Pair] | None = None
-    for pair, count in counts.items():
-        likelihood = _likelihood(pair, words)
-        lead = count / of - (elsewhere[pair] / compared[pair[0]] if compared[pair[0]] else 0.0)
-        is_evidence = compared[pair[0]] >= LEAST_COMPARED or likelihood >= NAMED
-        if count < 2 or count / of < LEAST_SHARE or lead < LEAST_LEAD or not is_evidence:
-            continue
-        if best is None or lead + likelihood > best[0]:
-            best = (lead + likelihood, pair)
-    if best is None:
-        return None
-    field, value = best[1]
-    return CommonValue(field, value, counts[best[1]], of)
+    pairs: Counter[Pair]
+    fields: Counter[str]
+    records: int
 
 
-def _likelihood(pair: Pair, words: str) -> float:
-    name = pair[0].rsplit(".", 1)[-1].removesuffix("[*]").casefold()
-    is_named = len(name) > 2 and name in words
-    is_quoted = len(pair[1]) > 2 and pair[1].casefold() in words
-    return NAMED * is_named + NAMED * is_quoted + EMPTY * (pair[1] in ("None", '""'))
-
-
-def _counted(records: Iterable[bytes]) -> tuple[Counter[Pair], int]:
-    """How many records have each value, and how many records could be read."""
-    counts: Counter[Pair] = Counter()
+def counted(records: Iterable[bytes]) -> Counted:
+    pairs: Counter[Pair] = Counter()
     readable = 0
     for raw in records:
         try:
@@ -81,8 +54,60 @@ def _counted(records: Iterable[bytes]) -> tuple[Counter[Pair], int]:
             continue
         if isinstance(record, dict):
             readable += 1
-            counts.update(set(_pairs(record)))
-    return counts, readable
+            pairs.update(set(_pairs(record)))
+    fields: Counter[str] = Counter()
+    for (field, _), count in pairs.items():
+        fields[field] += count
+    return Counted(pairs, fields, readable)
+
+
+def counted_together(parts: Iterable[Counted]) -> Counted:
+    pairs: Counter[Pair] = Counter()
+    fields: Counter[str] = Counter()
+    records = 0
+    for part in parts:
+        pairs.update(part.pairs)
+        fields.update(part.fields)
+        records += part.records
+    return Counted(pairs, fields, records)
+
+
+def strongest_value(records: Sequence[bytes], others: Sequence[bytes] = (), *, message: str = "") -> CommonValue | None:
+    """The strongest value shared by records of a cause, set against those of other causes of the flow."""
+    own = counted(records)
+    return strongest_of(own, counted_together([own, counted(others)]), message=message)
+
+
+def strongest_of(own: Counted, everyone: Counted, *, message: str = "") -> CommonValue | None:
+    """The same of what was counted; `everyone` are all records of the flow, the cause's own among them.
+
+    None where there are fewer than two records, or nothing that tells them from others.
+    """
+    if own.records < 2:
+        return None
+    words = message.casefold()
+    best: tuple[float, Pair] | None = None
+    for pair, count in own.pairs.items():
+        share = count / own.records
+        if count < 2 or share < LEAST_SHARE:
+            continue
+        compared = everyone.fields[pair[0]] - own.fields[pair[0]]
+        lead = share - ((everyone.pairs[pair] - count) / compared if compared else 0.0)
+        likelihood = _likelihood(pair, words)
+        is_evidence = compared >= LEAST_COMPARED or likelihood >= NAMED
+        if lead >= LEAST_LEAD and is_evidence and (best is None or lead + likelihood > best[0]):
+            best = (lead + likelihood, pair)
+    if best is None:
+        return None
+    field, value = best[1]
+    return CommonValue(field, value, own.pairs[best[1]], own.records)
+
+
+def _likelihood(pair: Pair, words: str) -> float:
+    name = pair[0].rsplit(".", 1)[-1].removesuffix("[*]").casefold()
+    is_named = len(name) > 2 and name in words
+    is_quoted = len(pair[1]) > 2 and pair[1].casefold() in words
+    return NAMED * is_named + NAMED * is_quoted + EMPTY * (pair[1] in ("None", '""'))
 
 
 def _pairs(record: dict[str, Any]) -> Iterator[Pair]:

@@ -18,7 +18,7 @@ from apps.core.ids import LARGEST_KEY, Kind, WrongIdError, parse_short_id
 from apps.core.text import storable
 from apps.engine.records import key_hash
 from apps.errors.models import Cause, ErrorTag
-from apps.errors.querysets import SHOWN_AS, ErrorQuerySet
+from apps.errors.querysets import SHOWN_AS, CauseQuerySet, ErrorQuerySet
 from apps.errors.states import ERROR_LOOKS, Classification, ErrorUnit, Reason
 
 CLASSES = {str(value): str(label) for value, label in Classification.choices}
@@ -87,6 +87,8 @@ class ErrorFilter:
         return found + ([f"resolved {self.resolved.text}"] if self.resolved.name else [])
 
 
+OF_ERRORS = ("reason", "unit", "tag", "assignee", "shown")
+"""Filters that a root cause does not tell."""
 PARAMETERS = ("q", "class", "source", "code", "run", "cause", "key", "reason", "unit", "tag", "assignee", "shown")
 
 
@@ -166,20 +168,31 @@ def matching(rows: ErrorQuerySet, wanted: ErrorFilter) -> ErrorQuerySet:
     return rows.search(wanted.words)
 
 
+def matching_causes(causes: CauseQuerySet, wanted: ErrorFilter) -> CauseQuerySet | None:
+    """Those of the root causes whose open errors are all that match; None where a filter looks at errors themselves."""
+    is_of_errors = any(wanted.text(name) for name in OF_ERRORS)
+    if is_of_errors or wanted.words or wanted.key or wanted.run is not None or wanted.span.name or wanted.resolved.name:
+        return None
+    if wanted.cause is not None:
+        causes = causes.filter(Q(pk=wanted.cause) | Q(merged_into=wanted.cause))
+    return causes.filter(**_of_cause(wanted))
+
+
 def merged_with(account: int, cause: int) -> list[int]:
     """A root cause and what was merged into it; ids, so that the index of causes answers. One query."""
     rows = Cause.objects.of(account).filter(Q(pk=cause) | Q(merged_into=cause))
     return [cause, *(key for key in rows.values_list("pk", flat=True) if key != cause)]
 
 
+def _of_cause(wanted: ErrorFilter) -> dict[str, str]:
+    conditions = {"classification": wanted.text("class"), "source": wanted.text("source"), "code": wanted.code}
+    return {name: value for name, value in conditions.items() if value}
+
+
 def _conditions(wanted: ErrorFilter) -> Q:
-    conditions = {
-        "cause__classification": wanted.text("class"),
-        "cause__source": wanted.text("source"),
-        "cause__code": wanted.code,
-        "run": wanted.run,
-    }
-    found = Q(**{name: value for name, value in conditions.items() if value})
+    found = Q(**{f"cause__{name}": value for name, value in _of_cause(wanted).items()})
+    if wanted.run is not None:
+        found &= Q(run=wanted.run)
     if wanted.text("reason"):
         group = REASON_GROUPS.get(wanted.text("reason"))
         found &= Q(reason__in=group[1] if group else (wanted.text("reason"),))

@@ -1,14 +1,16 @@
 """Where in the account a list of errors looks: one integration, flow or step, or everywhere."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.http import QueryDict
 
 from apps.console.addresses import FlowId
 from apps.core.text import storable
 from apps.errors.models import StepState
-from apps.errors.querysets import ErrorQuerySet
+from apps.errors.querysets import CauseQuerySet, ErrorQuerySet
+
+RowsT = TypeVar("RowsT", ErrorQuerySet, CauseQuerySet)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Place:
     def is_on(self) -> bool:
         return bool(self.integration or self.flow or self.step)
 
-    def narrowed(self, rows: ErrorQuerySet) -> ErrorQuerySet:
+    def narrowed(self, rows: RowsT) -> RowsT:
+        """Errors, or root causes, that are there."""
         wanted: dict[str, Any] = {
             "flow__integration__slug": self.integration,
             "flow": self.flow,

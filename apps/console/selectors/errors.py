@@ -9,12 +9,11 @@ from django.db.models.functions import Left
 
 from apps.console.access import Reach
 from apps.console.json_view import CodeView, code_view, value_view
-from apps.console.selectors.error_filters import ErrorFilter, matching
+from apps.console.selectors.error_filters import ErrorFilter, matching, matching_causes
 from apps.core.pagination import Cursor, keyset_page
 from apps.errors.models import Cause, Error, RetryData, RetryItem, StepState
-from apps.errors.querysets import ErrorQuerySet
+from apps.errors.querysets import CauseQuerySet, ErrorQuerySet
 from apps.errors.states import ErrorState, ErrorUnit
-from apps.flows.models import Step
 from apps.runs.models import Capture
 
 PAGE_SIZE = 50
@@ -51,6 +50,11 @@ def errors_in(reach: Reach, state: str) -> ErrorQuerySet:
     return rows.retrying() if state == "retrying" else rows
 
 
+def causes_in(reach: Reach) -> CauseQuerySet:
+    """The account's root causes within reach."""
+    return Cause.objects.of(reach.account_id).filter(**reach.where("flow__integration"))
+
+
 def order_of(state: str) -> tuple[str, ...]:
     return RESOLVED_ORDER if state == "resolved" else NEWEST_FIRST
 
@@ -61,20 +65,41 @@ def cursor_at(error: Error, state: str) -> str:
     return Cursor(values).encode()
 
 
-def error_page(rows: ErrorQuerySet, wanted: ErrorFilter, state: str, *, cursor: str, is_counted: bool) -> ErrorPage:
-    """One query, two if counted. Raises BadCursorError for a cursor of another list."""
+def error_page(
+    rows: ErrorQuerySet,
+    wanted: ErrorFilter,
+    state: str,
+    *,
+    cursor: str,
+    is_counted: bool,
+    causes: CauseQuerySet | None = None,
+) -> ErrorPage:
+    """One query, two if counted: by the kept counts of `causes`, those of `rows`, where the filters are about them.
+
+    Raises BadCursorError for a cursor of another list.
+    """
     found = matching(rows, wanted)
     order = order_of(state)
     shown = found.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
     page = keyset_page(shown.select_related(*SHOWN_WITH), cursor=cursor, size=PAGE_SIZE, order=order)
     shown_page = ErrorPage(page.rows, page.previous_cursor, page.next_cursor)
-    return _counted(shown_page, found.order_by(*order), has_words=bool(wanted.words)) if is_counted else shown_page
+    if not is_counted:
+        return shown_page
+    counting = matching_causes(causes, wanted) if causes is not None and state == "open" else None
+    # the newest errors of a tag are the first in its index, in whichever order the list is
+    ordered = found.order_by(*(NEWEST_FIRST if wanted.tag is not None else order))
+    return _counted(shown_page, ordered, counting, has_words=bool(wanted.words))
 
 
-def _counted(page: ErrorPage, found: ErrorQuerySet, *, has_words: bool) -> ErrorPage:
-    """How many match, where that is cheap to tell: counting on for the words of a search would read the whole list."""
+def _counted(page: ErrorPage, found: ErrorQuerySet, counting: CauseQuerySet | None, *, has_words: bool) -> ErrorPage:
+    """How many match, where that is cheap to tell: counting on for the words of a search would read the whole list.
+
+    `counting`: root causes whose open errors are all that match.
+    """
     if not page.newer and not page.older:
         return replace(page, matches=len(page.rows))
+    if counting is not None:
+        return replace(page, matches=counting.open_total())
     if has_words:
         return replace(page, matches=len(page.rows), is_more=True)
     matches = found[: MOST_COUNTED + 1].count()  # in order, or the planner reads all that match before it stops
@@ -92,26 +117,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Choices:
-    classes: Sequence[Choice]
-    sources: Sequence[Choice]
-    codes: Sequence[Choice]
+    classes: Sequence[Choice] = ()
+    sources: Sequence[Choice] = ()
+    codes: Sequence[Choice] = ()
 
 
-def choices_of(
-    reach: Reach, *, step: Step | None = None, flow_id: int | None = None, is_of_cause: bool = False
-) -> Choices:
-    """Classes, sources and codes of the newest root causes of a step, a flow or all; one query.
-
-    A list of one root cause has but one of each: no query.
-    """
-    if is_of_cause:
-        return Choices((), (), ())
-    rows = Cause.objects.of(reach.account_id).filter(**reach.where("flow__integration"))
-    if step is not None:
-        rows = rows.for_step(step)
-    elif flow_id is not None:
-        rows = rows.filter(flow=flow_id)
-    facts = list(rows.newest_first().values_list("classification", "source", "code", "open_errors")[:MOST_CAUSES])
+def choices_of(causes: CauseQuerySet) -> Choices:
+    """Classes, sources and codes of the newest of these root causes; one query."""
+    facts = list(causes.newest_first().values_list("classification", "source", "code", "open_errors")[:MOST_CAUSES])
     classes, sources, codes = ([(str(row[place]), int(row[3])) for row in facts] for place in range(3))
     return Choices(_choices(classes), _choices(sources), _choices(codes)[:MOST_CODES])
 

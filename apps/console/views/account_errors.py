@@ -13,7 +13,7 @@ from apps.console.filters import Filter, address_with, choice_filter
 from apps.console.live import live_address
 from apps.console.loaded import head_of
 from apps.console.selectors.error_places import Place
-from apps.console.selectors.errors import choices_of, errors_in, open_steps
+from apps.console.selectors.errors import causes_in, errors_in, open_steps
 from apps.console.views.causes import cause_list, shows_causes
 from apps.console.views.error_lists import STATES, list_context
 from apps.console.views.flows import flow_crumbs
@@ -34,8 +34,8 @@ def flow_errors(request: HttpRequest, flow_id: int) -> HttpResponseBase:
     rows = errors_in(reach, "open").for_flow(flow)
     if wants_download(request):
         return error_download(request, rows, f"open-{flow.key}")
-    choices = choices_of(reach, flow_id=flow.pk, is_of_cause=bool(request.GET.get("cause")))
-    context = list_context(request, rows, "open", choices, path=request.path, place={"flow": flow.pk})
+    causes = causes_in(reach).filter(flow=flow)
+    context = list_context(request, rows, causes, "open", path=request.path, place={"flow": flow.pk})
     context |= {
         "crumbs": flow_crumbs(flow, "errors", Crumb("Errors")),
         "nav": "integrations",
@@ -68,9 +68,8 @@ def error_list(request: HttpRequest) -> HttpResponseBase:
     rows = place.narrowed(errors_in(reach, state).filter(**reach.where("flow__integration")))
     if wants_download(request):
         return error_download(request, rows, f"errors-{state}")
-    flow_id = place.flow if place.flow else None
-    choices = choices_of(reach, flow_id=flow_id, is_of_cause=bool(request.GET.get("cause")))
-    context = list_context(request, rows, state, choices, path=f"{request.path}?view=list")
+    causes = place.narrowed(causes_in(reach))
+    context = list_context(request, rows, causes, state, path=f"{request.path}?view=list")
     context["filters"] = [*place_filters(request, states), *context["filters"]]
     context |= {
         "crumbs": [Crumb("Errors")],

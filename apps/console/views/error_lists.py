@@ -12,14 +12,22 @@ from apps.console.filters import Filter, address_with, choice_filter, hidden_fie
 from apps.console.saved_views import view_menu
 from apps.console.selection import Selection, list_query, top_of
 from apps.console.selectors.error_filters import CLASSES, REASONS, RESOLVED, SHOWN, ErrorFilter, filter_of
-from apps.console.selectors.errors import MOST_COUNTED, Choice, Choices, ErrorPage, cursor_at, error_page
+from apps.console.selectors.errors import (
+    MOST_COUNTED,
+    Choice,
+    Choices,
+    ErrorPage,
+    choices_of,
+    cursor_at,
+    error_page,
+)
 from apps.console.selectors.notes import Notable
 from apps.console.spans import span_filter
 from apps.console.views.note_filters import note_filters
 from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 from apps.errors.models import Error
-from apps.errors.querysets import ErrorQuerySet
+from apps.errors.querysets import CauseQuerySet, ErrorQuerySet
 
 STATES = {"open": "open", "resolved": "resolved", "retrying": "retrying", "all": "open and resolved"}
 
@@ -27,14 +35,15 @@ STATES = {"open": "open", "resolved": "resolved", "retrying": "retrying", "all":
 def list_context(
     request: HttpRequest,
     rows: ErrorQuerySet,
+    causes: CauseQuerySet,
     state: str,
-    choices: Choices,
     *,
     path: str,
     error: Error | None = None,
     place: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Rows, filters and places of a list of errors. A damaged cursor shows no rows and says so.
+    """Rows, filters and places of a list of errors, and of the root causes where it is. A damaged cursor shows no rows
+    and says so.
 
     With an `error` the list is the page that it is on, or begins with it where the address names no page. `place` is
     the flow and the step that the list is of, where its address does not say it as a filter.
@@ -44,7 +53,7 @@ def list_context(
     page, damaged, top = None, "", ""
     try:
         is_counted = wanted.is_on or (state != "open" and error is None)
-        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=is_counted)
+        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=is_counted, causes=causes)
         if error is not None and not cursor_of(request) and error.pk not in {row.pk for row in page.rows}:
             around = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
             if error.pk in {row.pk for row in around.rows}:  # not while a retry has it: then the list is as it was
@@ -53,6 +62,7 @@ def list_context(
     except BadCursorError as problem:
         damaged = str(problem)
     query = list_query(request, state, wanted, **(place or {}))
+    choices = Choices() if wanted.text("cause") else choices_of(causes)  # of one cause there is but one of each
     notable = Notable(wanted.account, page.rows if page else (), viewer=member_of(request))
     return {
         "notable": notable,

@@ -15,7 +15,7 @@ from apps.console.flow_topics import step_topic
 from apps.console.live import live_address
 from apps.console.loaded import error_of, keep_step, step_of, steps_of
 from apps.console.selectors.error_filters import RESOLVED
-from apps.console.selectors.errors import ErrorDetail, ErrorPage, choices_of, errors_in
+from apps.console.selectors.errors import ErrorDetail, ErrorPage, causes_in, errors_in
 from apps.console.selectors.flow_page import Node, nodes_of
 from apps.console.selectors.retries import Editor, possible_acts
 from apps.console.views.error_lists import list_context
@@ -99,9 +99,9 @@ def step_context(request: HttpRequest, step: Step, state: str, error: Error | No
     frame = step_frame(request, step)
     reach = reach_of(request)
     rows = errors_in(reach, state).for_step(step)
-    choices = choices_of(reach, step=step, is_of_cause=bool(request.GET.get("cause")))
+    causes = causes_in(reach).for_step(step)
     place = {"flow": step.flow_id, "step": step.pk}
-    context = list_context(request, rows, state, choices, path=list_path(step, state), error=error, place=place)
+    context = list_context(request, rows, causes, state, path=list_path(step, state), error=error, place=place)
     return context | frame | {"live_url": live_address(request, "shell", step_topic(step))}
 
 
