@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from apps.accounts.models import Account
 from apps.core import clock
 from apps.flows.models import Flow
-from tests import services
+from tests import own_database, services
 from tests.factories import make_account, make_flow, make_user
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -27,8 +27,12 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the tests are chosen by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a server that this machine does not have; never in CI."""
+    """Mark what asks our database. Leave out what needs a server that this machine does not have; never in CI."""
+    for item in items:
+        if own_database.asks(item):
+            item.add_marker("database")
     absent = services.missing()
     left_out = [item for item in items if any(services.needs(item, service) for service in absent)]
     if left_out:

@@ -1,0 +1,22 @@
+"""Which tests ask Flowmend's own database for something: those are tried on SQLite and again on PostgreSQL.
+
+To the others, which know no database or bring their own, it is nothing where ours lies: `-m database` leaves them out,
+and those in a browser, which look at pages and not at rows.
+"""
+
+import pytest
+
+FIXTURES = {"db", "transactional_db", "live_server"}
+ASK_NOTHING_OF_THEIR_OWN = {
+    "tests/house/": "they are about the README, the settings and the start",
+    "tests/scenarios/test_demo_applications.py": "they are about HTTP, and wait for applications most of the time",
+    "tests/scenarios/test_handling_model.py": "they play on a fake target, without a book",
+    "tests/scenarios/test_no_secret_leaks.py": "what is kept of a run is the same text in every database",
+}
+
+
+def asks(item: pytest.Item) -> bool:
+    if item.nodeid.startswith(tuple(ASK_NOTHING_OF_THEIR_OWN)) or item.get_closest_marker("browser"):
+        return False
+    asked_for = FIXTURES.intersection(getattr(item, "fixturenames", ()))
+    return bool(asked_for) or item.get_closest_marker("django_db") is not None
