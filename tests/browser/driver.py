@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -77,12 +77,13 @@ class Driver:
         finally:
             context.close()
 
-    def inspect(self, path: str, *, shots: Path | None = None) -> list[str]:
-        """Opens a page, looks at it in both themes and at every width and returns what is wrong with it."""
-        return self.run(lambda page: _inspected(page, path, shots))
+    def inspect(self, *paths: str, shots: Path | None = None) -> list[str]:
+        """Opens pages, looks at each in both themes and at every width and returns what is wrong with them."""
+        return self.run(lambda page: [fault for path in paths for fault in _inspected(page.context, path, shots)])
 
 
-def _inspected(page: Page, path: str, shots: Path | None) -> list[str]:
+def _inspected(context: BrowserContext, path: str, shots: Path | None) -> list[str]:
+    page = context.new_page()
     problems: list[str] = []
     page.on("console", lambda message: _note(problems, message.type, message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -98,6 +99,7 @@ def _inspected(page: Page, path: str, shots: Path | None) -> list[str]:
             if shots:
                 page.screenshot(path=shots / f"{_file_name(path)}-{theme}-{width}.png", full_page=True)
     problems += page.evaluate("window.policyViolations")
+    page.close()
     return [f"{path}: {problem}" for problem in problems]
 
 

@@ -88,14 +88,14 @@ PAGES = [  # in curly brackets: ids of the scene
     "/design/",
     "/design/?toast",
 ]
+HANDFULS = [PAGES[start::10] for start in range(10)]  # what stands on them is made once for several
 PAGES_BEFORE_THE_FIRST_FLOW = ["/dashboard/completed/?first", "/integrations/?first", "/connections/?first"]
 
 
-@pytest.mark.parametrize("path", SIGNED_OUT_PAGES)
-def test_a_page_before_signing_in_is_accessible_fits_and_obeys_the_policy(
-    driver: Driver, shot_folder: Path | None, path: str
+def test_the_pages_before_signing_in_are_accessible_fit_and_obey_the_policy(
+    driver: Driver, shot_folder: Path | None
 ) -> None:
-    assert driver.inspect(path, shots=shot_folder) == []
+    assert driver.inspect(*SIGNED_OUT_PAGES, shots=shot_folder) == []
 
 
 def retried(scene: Scene) -> dict[str, int]:
@@ -144,9 +144,9 @@ def write_definition(scene: Scene) -> None:
     flow.save(update_fields=["revision"])
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_accessible_fits_and_obeys_the_policy(
-    signed_in: Driver, settings: Any, shot_folder: Path | None, path: str
+@pytest.mark.parametrize("paths", HANDFULS, ids=range(len(HANDFULS)))
+def test_pages_are_accessible_fit_and_obey_the_policy(
+    signed_in: Driver, settings: Any, shot_folder: Path | None, paths: list[str]
 ) -> None:
     settings.DEBUG = True  # the page /design/ exists only then
     scene = make_scene(get_user_model().objects.get(username="mara"))
@@ -155,27 +155,24 @@ def test_a_page_is_accessible_fits_and_obeys_the_policy(
     furnish(run, error)
     write_definition(scene)
     warehouse = Connection.objects.of(scene.account).get(name="Warehouse")
-    address = path.format(
-        flow=scene.strikes.pk,
-        run=run.pk,
-        step=error.step_id,
-        error=error.pk,
-        cause=error.cause_id,
-        connection=warehouse.pk,
+    ids = {
+        "flow": scene.strikes.pk,
+        "run": run.pk,
+        "step": error.step_id,
+        "error": error.pk,
+        "cause": error.cause_id,
+        "connection": warehouse.pk,
         **retried(scene),
         **edited(error),
         **noted(error),
         **draft_run(error),
-    )
-    assert signed_in.inspect(address, shots=shot_folder) == []
+    }
+    assert signed_in.inspect(*(path.format(**ids) for path in paths), shots=shot_folder) == []
 
 
-@pytest.mark.parametrize("path", PAGES_BEFORE_THE_FIRST_FLOW)
-def test_an_empty_page_is_accessible_fits_and_obeys_the_policy(
-    signed_in: Driver, shot_folder: Path | None, path: str
-) -> None:
+def test_empty_pages_are_accessible_fit_and_obey_the_policy(signed_in: Driver, shot_folder: Path | None) -> None:
     make_account(owner=get_user_model().objects.get(username="mara"))
-    assert signed_in.inspect(path, shots=shot_folder) == []
+    assert signed_in.inspect(*PAGES_BEFORE_THE_FIRST_FLOW, shots=shot_folder) == []
 
 
 def test_the_page_for_a_user_without_an_account_is_accessible_fits_and_obeys_the_policy(
