@@ -12,6 +12,7 @@ from apps.console.views.flows import flow_console, flow_history
 from apps.console.views.hooks import hook_page, renew, send
 from apps.console.views.retries import flow_retries, step_retries
 from apps.console.views.retry_data import save_retry_data
+from apps.console.views.run_compare import compare
 from apps.console.views.run_logs import run_log
 from apps.console.views.runs import run_page
 from apps.console.views.steps import step_view
@@ -27,6 +28,7 @@ ERROR = STEP + "<error:error_id>/"
 urlpatterns = [
     path("flows/<flow:flow_id>/", flow_console, name="flow"),
     path("flows/<flow:flow_id>/history/", flow_history, name="flow-history"),
+    path("flows/<flow:flow_id>/history/compare/", compare, name="flow-history-compare"),
     path("flows/<flow:flow_id>/definition/", flow_definition, name="flow-definition"),
     path("flows/<flow:flow_id>/address/", hook_page, name="flow-hook"),
     path("flows/<flow:flow_id>/address/send", send, name="flow-hook-send"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 
 from apps.console.selectors.attempts import attempts_of
 from apps.console.selectors.flow_page import FlowHead
@@ -116,6 +116,16 @@ def history_of(flow: Flow, head: FlowHead, chosen: HistoryFilter, *, cursor: str
         for run in page.rows
     ]
     return History(found, hidden, page.previous_cursor, page.next_cursor)
+
+
+def history_rows(flow: Flow, chosen: HistoryFilter) -> list[tuple[Run, int]]:
+    """All runs that match, newest first, each with the milliseconds that its steps worked. Three queries."""
+    rows = filtered(last_runs(flow), chosen).last_attempts()
+    shown = rows.exclude(NOTHING) if chosen.hides_empty else rows
+    runs = list(shown.select_related("started_by__user", "canceled_by__user", "revision").newest_first())
+    worked = StepRun.objects.of(flow.account_id).filter(run__in=[run.pk for run in runs]).values("run")
+    busy_ms = dict(worked.annotate(busy=Sum("busy_ms")).values_list("run", "busy"))
+    return [(run, busy_ms.get(run.pk, 0)) for run in runs]
 
 
 def last_runs(flow: Flow) -> RunQuerySet:

@@ -17,6 +17,7 @@ from apps.runs.models import Run, RunLog
 from apps.runs.statuses import RunStatus
 
 register = template.Library()
+MINUS = "\N{MINUS SIGN}"
 LONGEST_HEADING = 40  # characters
 SMALLEST_RATE = 0.05  # milliseconds a record; what is below would be shown as 0
 
@@ -44,6 +45,20 @@ def heading(line: RunLog) -> str:
 def detail(line: RunLog) -> str:
     """The rest of the line."""
     return line.text.removeprefix(f"{heading(line)}: ") if heading(line) else line.text
+
+
+@register.simple_tag
+def change(number: float) -> SafeString:
+    """`+12`, a minus sign and `3`; `0` in grey."""
+    if not number:
+        return format_html('<span class="zero">{}</span>', 0)
+    return format_html("{}{}", "+" if number > 0 else MINUS, count_text(abs(number)))
+
+
+@register.simple_tag
+def change_of_time(seconds: float) -> SafeString:
+    """`+1 min 5 s`, or with a minus sign."""
+    return format_html("{}{}", "+" if seconds >= 0 else MINUS, duration_text(abs(seconds)))
 
 
 @register.filter

@@ -8,8 +8,9 @@ from apps.accounts.permissions import Act
 from apps.console.access import may_do, member_page
 from apps.console.addresses import RunId
 from apps.console.context import Crumb, address_of
-from apps.console.filters import address_with, choice_filter, hidden_fields
+from apps.console.filters import address_with, choice_filter
 from apps.console.flow_topics import flow_topic, run_topic
+from apps.console.history_download import history_download
 from apps.console.live import live_address
 from apps.console.loaded import head_of, keep_run
 from apps.console.selectors.flow_page import FlowHead, latest_run
@@ -50,7 +51,7 @@ def console_context(request: HttpRequest, head: FlowHead, run: Run | None) -> di
 
 @member_page
 def flow_history(request: HttpRequest, flow_id: int) -> HttpResponse:
-    """The last thousand runs, filtered; `open=<run>` unfolds a row."""
+    """The last thousand runs, filtered; `open=<run>` unfolds a row, `format=csv` downloads all that match."""
     head = head_of(request, flow_id)
     flow = head.flow
     zone, now = reader_of(request)
@@ -58,6 +59,8 @@ def flow_history(request: HttpRequest, flow_id: int) -> HttpResponse:
     chosen = HistoryFilter(
         span_of(request, zone, now), status if status in STATUSES else "", request.GET.get("empty") == "hide"
     )
+    if request.GET.get("format") == "csv":
+        return history_download(request, flow, chosen)
     unfolded = unfolded_runs(request)
     try:
         history = history_of(flow, head, chosen, cursor=cursor_of(request), unfolded=unfolded)
@@ -68,8 +71,9 @@ def flow_history(request: HttpRequest, flow_id: int) -> HttpResponse:
         "chosen": chosen,
         "span": span_filter(request, "Started", chosen.span),
         "status_filter": choice_filter(request, "status", "Status", STATUS_CHOICES),
-        "hidden_fields": hidden_fields(request, "empty", "open"),
+        "empty_url": address_with(request, empty="" if chosen.hides_empty else "hide"),
         "most_runs": LAST_RUNS,
+        "csv_url": address_with(request, format="csv"),
         "newer_url": address_with(request, page=history.newer) if history.newer else "",
         "older_url": address_with(request, page=history.older) if history.older else "",
         "rows": [(row, fold_url(request, unfolded, row.run.pk)) for row in history.rows],
