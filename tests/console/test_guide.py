@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from apps.accounts.models import Account, Member, Role
@@ -54,10 +55,11 @@ def test_quick_help_stands_at_the_foot_of_the_navigation_and_in_the_menu(client:
 @pytest.mark.parametrize("slug", ["queue", "workers", "database", "disk"])
 def test_a_topic_of_the_platform_shows_what_is_true_now(page: Client, admin: Client, member: Member, slug: str) -> None:
     Machine.objects.create(name="w1:7", workers=2, seen_at=wall_now())
+    on_postgresql = connection.vendor == "postgresql"
     told = {
         "queue": ["In the queue 0 runs", "The oldest nothing waits"],
-        "workers": ["Workers 2 of 2 gave a sign of life", "w1:7 2 workers, seen"],
-        "database": ["Answers in", "Size", "Kind"],
+        "workers": ["Workers 2 of 2 up", "w1:7 2 workers, seen"],
+        "database": ["Database answers in", "Database size", "Database connections" if on_postgresql else "SQLite"],
         "disk": ["Free for data"],
     }[slug]
     words = text_of(html_of(admin, f"/help/{slug}/"))
@@ -69,7 +71,7 @@ def test_a_topic_of_the_platform_shows_what_is_true_now(page: Client, admin: Cli
 
 
 def test_workers_that_are_silent_are_told(page: Client) -> None:
-    assert "none gave a sign of life within the last 15 s" in text_of(html_of(page, "/help/"))
+    assert "none up: no sign of life for 15 s" in text_of(html_of(page, "/help/"))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ MANY_CONNECTIONS = 0.8
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing measured just now; `look` is ok, warn or err."""
+    """One thing measured just now; `look` is ok, warn or err, or blank for what is neither good nor bad."""
 
     name: str
     text: str
@@ -34,10 +34,9 @@ class Fact:
 def worker_facts(pulse: Pulse) -> list[Fact]:
     """No query: the pulse is read for every page."""
     up, known = pulse.workers_up, pulse.workers
-    silence = f"within the last {WORKER_SILENCE_S:.0f} s"
     if not up:
-        return [Fact("Workers", f"none gave a sign of life {silence}", "err")]
-    return [Fact("Workers", f"{up:,} of {known:,} gave a sign of life {silence}", "ok" if up == known else "warn")]
+        return [Fact("Workers", f"none up: no sign of life for {WORKER_SILENCE_S:.0f} s", "err")]
+    return [Fact("Workers", f"{up:,} of {known:,} up", "ok" if up == known else "warn")]
 
 
 def machine_facts() -> list[Fact]:
@@ -71,7 +70,7 @@ def database_facts() -> list[Fact]:
     begun = perf_counter()
     read_now()
     ms = 1000 * (perf_counter() - begun)
-    answer = Fact("Answers", f"in {ms:,.1f} ms", "warn" if ms > SLOW_MS else "ok")
+    answer = Fact("Database answers", f"in {ms:,.1f} ms", "warn" if ms > SLOW_MS else "ok")
     return [answer, *(_postgresql_facts() if connection.vendor == "postgresql" else _sqlite_facts())]
 
 
@@ -84,9 +83,9 @@ def _postgresql_facts() -> list[Fact]:
         )
         size, version, used, most = cursor.fetchone()
     return [
-        Fact("Kind", f"PostgreSQL {version}"),
-        Fact("Size", bytes_text(size)),
-        Fact("Connections", f"{used:,} of {most:,}", "warn" if used > MANY_CONNECTIONS * most else "ok"),
+        Fact("Database", f"PostgreSQL {version}", ""),
+        Fact("Database size", bytes_text(size), ""),
+        Fact("Database connections", f"{used:,} of {most:,}", "warn" if used > MANY_CONNECTIONS * most else "ok"),
     ]
 
 
@@ -98,8 +97,8 @@ def _sqlite_facts() -> list[Fact]:
     log = file.with_name(f"{file.name}-wal")
     waiting = log.stat().st_size if log.is_file() else 0
     return [
-        Fact("Kind", f"SQLite {version}, for one machine"),
-        Fact("Size", f"{bytes_text(size)}, and {bytes_text(waiting)} in the write-ahead log"),
+        Fact("Database", f"SQLite {version}, for one machine", ""),
+        Fact("Database size", f"{bytes_text(size)}, and {bytes_text(waiting)} in the write-ahead log", ""),
     ]
 
 
