@@ -27,6 +27,7 @@ def main() -> int:
         type=int,
         help=f"records of a round, or errors ({', '.join(f'{k}: {n:,}' for k, n in RECORDS.items())})",
     )
+    parser.add_argument("--pages", default="", help="of `errors` only the pages whose names begin with this")
     options = parser.parse_args()
     with own_database("bench") as url:
         os.environ["DATABASE_URL"] = url
@@ -55,7 +56,8 @@ def run(name: str, options: argparse.Namespace) -> dict[str, object]:
     }
     if name not in benchmarks:
         raise SystemExit(f"There is no benchmark {name}. There are: {', '.join(benchmarks)}.")
-    return benchmarks[name](rounds=options.rounds, records=options.records or RECORDS[name])
+    chosen = {"only": options.pages} if name == "errors" else {}
+    return benchmarks[name](rounds=options.rounds, records=options.records or RECORDS[name], **chosen)
 
 
 if __name__ == "__main__":

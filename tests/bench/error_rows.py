@@ -1,7 +1,8 @@
 """A database full of runs and errors, by a few statements over all rows; every kept counter is true.
 
-The same account at two sizes: runs, root causes, retries and errors grow, what one page shows does not. Half of all
-errors and runs are of the first flow, so that its lists are full at both sizes.
+The same account at two sizes: runs, retries and errors grow; what one page shows does not, nor do flows, root causes
+and codes, of which a page would show more. Half of all errors and runs are of the first flow, and two fifths of these
+of its first root cause, so that the lists and the samples of records are full at both sizes.
 """
 
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from apps.runs.models import FlowState, Run, StepRun
 from tests.bench.load import make_owner
 from tests.factories import make_flow, make_integration
 
-ITEMS_A_RETRY = 20
-DAYS = 30
+ITEMS_A_RETRY = 5
+DAYS = 20
 CLASSES = ("value", "duplicate", "missing", "connection", "intermittent")
 SOURCES = ("application", "mapping", "lookup")
 PATTERNS = (
@@ -47,6 +48,7 @@ class Size:
     flows: int = 20
     integrations: int = 20
     together: int = 1
+    causes: int = 90  # of each flow
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def fill(size: Size) -> World:
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX error_texts_search")
     for flow in flows:
-        fill_causes(flow, max(10, round((size.errors / 1000) ** 0.5 * 60 / size.flows)))
+        fill_causes(flow, size.causes)
     fill_runs(flows, size)
     facts = {"errors": size.errors, "a_run": size.errors_a_run, "days": DAYS}
     run_statements(ERRORS, member=member.pk, hot=key_hash(HOT_KEY), **facts)
@@ -148,7 +150,7 @@ def fill_runs(flows: list[Flow], size: Size) -> None:
 
 
 def fill_retries(flow: Flow) -> None:
-    """An eighth of the resolved errors of a flow were retried before, twenty in each retry."""
+    """A fifth of the resolved errors of a flow were retried before, five in each retry."""
     chosen = "SELECT id FROM error WHERE flow_id = %s AND state = 'resolved' AND reason = 'retried' ORDER BY id"
     with connection.cursor() as cursor:
         cursor.execute(chosen, [flow.pk])
@@ -209,7 +211,7 @@ SELECT account, flow, step, run, cause, CASE WHEN is_unit THEN 'page' ELSE 'reco
     WHEN 3 THEN format('Connection refused after %%s ms', i)
     ELSE format('The altitude of ''%%s'' came too late', i) END
     || CASE WHEN i %% 33 = 1 THEN ' in warehouse' ELSE '' END
-    || CASE WHEN i %% (%(errors)s / 200) = 7 THEN ' beside a zyzzyva' ELSE '' END,
+    || CASE WHEN i %% (%(errors)s / 400) = 7 THEN ' beside a zyzzyva' ELSE '' END,
   '{{}}', now() - age, i %% 3, CASE WHEN is_open AND i %% 33 = 2 THEN now() + interval '1 hour' END,
   CASE WHEN is_open AND i %% 33 = 3 THEN run END, CASE WHEN NOT is_open THEN now() - age * 0.9 END,
   CASE WHEN is_open THEN '' ELSE (array['manual', 'superseded', 'succeeded', 'retried', 'ignored'])[1 + i %% 5] END,
@@ -217,11 +219,11 @@ SELECT account, flow, step, run, cause, CASE WHEN is_unit THEN 'page' ELSE 'reco
   CASE WHEN i %% 33 = 4 THEN %(member)s END, i %% 33 = 5, false
 FROM (
   SELECT i, r.*, c.cause, c.no %% 5 AS kind, (i::bigint * 2654435761 >> 7) %% 10 < 6 AS is_open,
-    i %% 100 = 13 AS is_unit, i %% (%(errors)s / 1000) = 1 AS is_hot,
+    i %% 50 = 13 AS is_unit, i %% (%(errors)s / 1000) = 1 AS is_hot,
     make_interval(days => %(days)s) * (1 - i::float / %(errors)s) AS age
   FROM generate_series(1, %(errors)s) i
   JOIN of_run r ON r.no = (i - 1) / %(a_run)s
-  JOIN of_cause c ON c.flow = r.flow AND c.no = floor(power((i * 7919::bigint %% 1000) / 1000.0, 2) * c.causes)
+  JOIN of_cause c ON c.flow = r.flow AND c.no = floor(power((i * 7919::bigint %% 1000) / 1000.0, 5) * c.causes)
 ) rows ORDER BY i
 """
 
@@ -264,7 +266,8 @@ INSERT INTO bucket (account_id, flow_id, grain, slot, success, ignored, errors, 
   busy_ms, runs, run_ms, run_success, run_ignored, run_errors) SELECT account_id, flow_id, {grain},
   floor(extract(epoch FROM started_at) / {60 * grain})::int AS slot, sum(success), 0,
   sum(errors + unit_errors), 0, 0, 0, 1000 * count(*), count(*) FILTER (WHERE kind = 'flow'),
-  coalesce(sum(1000 * extract(epoch FROM ended_at - started_at)) FILTER (WHERE kind = 'flow'), 0), coalesce(sum(success) FILTER (WHERE kind = 'flow'), 0), 0,
+  coalesce(sum(1000 * extract(epoch FROM ended_at - started_at)) FILTER (WHERE kind = 'flow'), 0),
+  coalesce(sum(success) FILTER (WHERE kind = 'flow'), 0), 0,
   coalesce(sum(errors + unit_errors) FILTER (WHERE kind = 'flow'), 0)
   FROM run WHERE started_at > now() - make_interval(days => {days}) GROUP BY account_id, flow_id, slot
 """

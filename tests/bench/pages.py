@@ -22,11 +22,11 @@ from apps.flows.models import Flow
 from apps.runs.models import FlowState, Run
 from tests.bench.database import own_database
 from tests.bench.error_rows import HOT_KEY, Size, World, fill
-from tests.bench.errors import Side, prepare_side, use_database
+from tests.bench.errors import Side, prepare_side, run_round, use_database
 from tests.factories import make_connection, make_run
 
 SMALL_ERRORS, INTEGRATIONS, TOGETHER = 10_000, 40, 12
-ERRORS_A_FLOW, SMALL_FLOWS, ERRORS_A_RUN = 2_000, 100, 10
+ERRORS_A_FLOW, SMALL_FLOWS, ERRORS_A_RUN, CAUSES_A_FLOW = 2_000, 100, 10, 10
 RUNNING, QUEUED = 20, 30
 GOAL_MS, GOAL_RATIO, MOST_QUERIES = 60, 1.5, 12
 ASKED_A_ROUND = 6
@@ -42,16 +42,15 @@ def measure(*, rounds: int, records: int) -> dict[str, object]:
         for side in (small, large):
             side.warm_up()
         for number in range(rounds):
-            for side in (small, large):
-                for _ in range(ASKED_A_ROUND):
-                    side.run_round()
+            for _ in range(ASKED_A_ROUND):
+                run_round((small, large))
             print(f"round {number + 1} of {rounds}", flush=True)
         use_database(large_name)
     return report(small, large)
 
 
 def size_of(errors: int, flows: int) -> Size:
-    return Size(errors, ERRORS_A_RUN, flows, INTEGRATIONS - 1, TOGETHER)
+    return Size(errors, ERRORS_A_RUN, flows, INTEGRATIONS - 1, TOGETHER, CAUSES_A_FLOW)
 
 
 def prepared(name: str, size: Size) -> Side:
