@@ -7,6 +7,7 @@ from django.urls import URLPattern, re_path
 from apps.api.views import (
     audit,
     connections,
+    documents,
     errors,
     flow_acts,
     flows,
@@ -22,6 +23,7 @@ from apps.api.views import (
 
 app_name = "api"
 RESOURCES: tuple[list[URLPattern], ...] = (
+    documents.urls,
     token_info.urls,
     integrations.urls,
     flows.urls,

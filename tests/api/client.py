@@ -13,11 +13,11 @@ import orjson
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import Resolver404, resolve
-from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 
 from apps.accounts.models import Member
 from apps.accounts.tokens import Scope, issue_token
+from apps.api.reference import document
 
 
 @dataclass
@@ -84,13 +84,6 @@ def api_of(member: Member, *scopes: Scope) -> Api:
 
 
 # --- the answer and its schema ---------------------------------------------------------------------------------------
-@lru_cache(maxsize=1)
-def document() -> dict[str, Any]:
-    """The OpenAPI document."""
-    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    return found
-
-
 @lru_cache(maxsize=512)
 def validator(place: str, method: str, status: int) -> Draft202012Validator | None:
     """For one answer of a call; None where it has no body."""

@@ -5,6 +5,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.api.serializers.base import Answer, AnyJson, Body, Moment, WireId
@@ -13,6 +14,8 @@ from apps.errors.states import Classification, Reason
 
 MOST_NAMED = 20_000
 HEX_KEY = r"^[0-9a-f]{32}$"
+HEX_ID = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+NAMED = {"oneOf": [HEX_ID, {"type": "object", "properties": {"errorId": HEX_ID, "id": HEX_ID}}]}
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -92,6 +95,14 @@ class RequestAnswer(Answer):
 
 
 # --- acts ------------------------------------------------------------------------------------------------------------
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "pattern": "^[0-9a-f]{24}$"},
+            {"type": "object", "properties": {"errorId": {"type": "string"}}},
+        ]
+    }
+)
 class NamedError(serializers.Field):
     """An error's id, alone or as `errorId`, `id` or `_id` of an object."""
 
