@@ -14,7 +14,6 @@ from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import status
-from rest_framework.exceptions import APIException
 
 from apps.accounts.models import KeptAnswer
 from apps.api.failures import conflict, invalid
@@ -38,13 +37,7 @@ def answered_once(view: Any, request: Any, work: Callable[[], Any]) -> HttpRespo
         raise invalid(f"An idempotency key has at most {LONGEST_KEY} characters.", HEADER)
     account_id = request.auth.member.account_id
     kept = claim(account_id, digest(key), digest(request.method, request.get_full_path(), request._request.body))
-    if kept.status is not None:
-        return replayed(kept)
-    try:
-        return done_and_kept(view, kept, work)
-    except BaseException:
-        KeptAnswer.objects.of(account_id).filter(pk=kept.pk, status__isnull=True).delete()
-        raise
+    return done_and_kept(view, kept, work) if kept.status is None else replayed(kept)
 
 
 def claim(account_id: int, key: str, request: str) -> KeptAnswer:
@@ -82,12 +75,17 @@ def done_and_kept(view: Any, kept: KeptAnswer, work: Callable[[], Any]) -> HttpR
     """Do it and write down its answer; a refusal is an answer too, a failure of ours is none."""
     try:
         with transaction.atomic():
-            answer = work()
-            keep(kept, answer)
-    except APIException as refused:
-        answer = view.handle_exception(refused)
+            done: HttpResponseBase = work()
+            keep(kept, done)
+            return done
+    except Exception as error:
+        answer = view.handle_exception(error)
+    if answer.status_code < status.HTTP_500_INTERNAL_SERVER_ERROR:
         keep(kept, answer)
-    return answer
+    else:
+        KeptAnswer.objects.of(kept.account_id).filter(pk=kept.pk).delete()
+    found: HttpResponseBase = answer
+    return found
 
 
 def keep(kept: KeptAnswer, answer: Any) -> None:

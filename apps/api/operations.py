@@ -69,6 +69,7 @@ def operation(
         def call(view: "ApiView", request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
             return view.perform(spec, method, *args, **kwargs)
 
+        call.operation = spec  # type: ignore[attr-defined]
         return extend_schema(**documented(spec, method))(call)
 
     return declared

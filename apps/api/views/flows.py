@@ -37,6 +37,7 @@ class FlowList(ApiView):
     @operation(body=FlowBody, answer=WholeFlowAnswer, status=201, scope=Scope.EDIT)
     def post(self, request: Any) -> Response:
         """A new flow: by its definition, or by a name, an integration and the steps that it gets copies of."""
+        self.caller.require_somewhere(Act.EDIT_FLOWS)
         body = self.body
         text = text_of(body["definition"]) if "definition" in body else new_text(self.caller, body)
         return stored(self, text, None, NEW)

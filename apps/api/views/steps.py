@@ -53,6 +53,7 @@ class StepView(ApiView):
         apply_definition(account=self.caller.account, text=text, member=member, expected_revision=expected)
 
     def add(self) -> StepFacts:
+        self.caller.require_somewhere(Act.EDIT_FLOWS)
         body = self.body
         if "_flowId" not in body:
             message = "Exports and imports belong to a flow: name it, or send a whole flow as a definition."
