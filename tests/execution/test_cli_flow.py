@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, execute_from_command_line
 
 from apps.core import clock
 from apps.execution.cli_watch import Watch, is_worker_alive, summary_of
@@ -346,29 +346,30 @@ def manage(tmp_path, *arguments, **extra):
     )
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
+HOUSE = """\
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from apps.accounts.services import create_account
+
+call_command("migrate", verbosity=0)
+create_account(name="Shop", owner=User.objects.create_user("mara"))
+call_command("connection", "set", "files", "--kind", "file")
+call_command("flow", "apply", {path!r})
+call_command("flow", "run", "copy")
+"""
+
+
+def test_a_run_is_worked_on_here_from_file_to_file_behind_the_one_before_it(tmp_path):
     """A database of its own with the account 1, as a newcomer has it."""
-    folder = tmp_path_factory.mktemp("house")
-    make = (
-        "from django.contrib.auth.models import User; from apps.accounts.services import create_account; "
-        "create_account(name='Shop', owner=User.objects.create_user('mara'))"
-    )
-    assert manage(folder, "migrate", "-v0").returncode == 0
-    assert manage(folder, "shell", "-v0", "-c", make).returncode == 0
-    return folder
-
-
-def test_a_run_is_worked_on_here_from_file_to_file_behind_the_one_before_it(house):
-    folder = house / "files" / "1"
+    folder, path = tmp_path / "files" / "1", tmp_path / "copy.yaml"
     folder.mkdir(parents=True)
     rows = [{"id": n, "price": "x" if n % 10 == 0 else str(n)} for n in range(1, 31)]
     (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (house / "copy.yaml").write_text(COPY)
-    assert manage(house, "connection", "set", "files", "--kind", "file").returncode == 0
-    assert manage(house, "flow", "apply", str(house / "copy.yaml")).stdout.startswith("copy revision 1")
-    assert manage(house, "flow", "run", "copy").stdout == "r-1 of copy is queued.\n"
-    ended = manage(house, "flow", "run", "copy", "--here", "--json")
+    path.write_text(COPY)
+    made = manage(tmp_path, "shell", "-v0", "-c", HOUSE.format(path=str(path)))
+    assert "copy revision 1" in made.stdout, made.stderr
+    assert "r-1 of copy is queued.\n" in made.stdout
+    ended = manage(tmp_path, "flow", "run", "copy", "--here", "--json")
     facts = json.loads(ended.stdout)
     assert (facts["run"], facts["outcome"], facts["success"], facts["errors"]) == (
         "r-2",
@@ -378,8 +379,12 @@ def test_a_run_is_worked_on_here_from_file_to_file_behind_the_one_before_it(hous
     )
     assert ended.returncode == 3
     assert "r-2 queued" in ended.stderr
-    assert "price" in manage(house, "flow", "errors", "copy").stdout
-    assert "completed with errors" in manage(house, "flow", "list").stdout
+    told = manage(
+        tmp_path, "shell", "-v0", "-c",
+        "from django.core.management import call_command as call; call('flow', 'errors', 'copy'); call('flow', 'list')",
+    ).stdout  # fmt: skip
+    assert "price" in told
+    assert "completed with errors" in told
     assert [path.suffix for path in folder.glob("out*")] == [".jsonl"]
 
 
@@ -387,25 +392,18 @@ def test_no_trace_reaches_the_screen_and_the_exit_status_tells_what_went_wrong(t
     empty = manage(tmp_path, "flow", "list")
     assert empty.returncode == 1
     assert "manage.py migrate" in empty.stderr
-    usage = manage(tmp_path, "flow", "errors", "orders", "--limit", "many")
-    assert usage.returncode == 2
-    assert "write a number from 1 to 10000" in usage.stderr
-    unknown = manage(tmp_path, "flow", "frobnicate")
-    assert unknown.returncode == 2
     away = manage(tmp_path, "flow", "list", DATABASE_URL="postgres://postgres@127.0.0.1:1/none")
     assert away.returncode == 1
     assert "does not answer" in away.stderr
-    assert "Traceback" not in empty.stderr + usage.stderr + unknown.stderr + away.stderr
+    assert "Traceback" not in empty.stderr + away.stderr
 
 
-def test_files_are_applied_with_the_flows_that_are_called_first_and_warnings_are_told(shop, file):
-    parent = COPY.replace("flow: copy", "flow: parent") + "  - {key: go, call: child}\n"
-    load = "{key: %s, import: {connection: warehouse, operation: insert, table: t}%s}"
-    child = COPY.replace("flow: copy", "flow: child")
-    vanishing = ", handling: custom_with_rollback, ends: end, handler: []"
-    parent = parent.replace("  - {key: go", f"  - {load % ('load', '')}\n  - {{key: go")
-    child += f"  - {load % ('load', vanishing)}\n"
-    out, err, status = flow_command("apply", "--account", "Shop", file(parent, "a.yaml"), file(child, "b.yaml"))
-    assert status == 0, err
-    assert out.index("child revision 1") < out.index("parent revision 1")
-    assert "a.yaml: warning: steps[4]: Step load of child undoes what the calling flow wrote before" in err
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [(["errors", "orders", "--limit", "many"], "write a number from 1 to 10000"), (["frobnicate"], "frobnicate")],
+)
+def test_what_is_called_wrongly_ends_with_2_before_anything_is_asked(capsys, words, sentence):
+    with pytest.raises(SystemExit) as ended:
+        execute_from_command_line(["manage.py", "flow", *words])
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
