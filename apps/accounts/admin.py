@@ -1,12 +1,14 @@
 from django.contrib import admin
 
 from apps.accounts.models import Account, AuditEntry, KeptAnswer, Member, MemberRole, Profile, Token
-from apps.core.admin import HistoryAdmin, HouseAdmin, KeptAdmin
+from apps.accounts.recorded_admin import RecordedAdmin
+from apps.core.admin import EndlessAdmin, HistoryAdmin, HouseAdmin, KeptAdmin
 
 
 @admin.register(Account)
-class AccountAdmin(KeptAdmin):
+class AccountAdmin(RecordedAdmin, KeptAdmin):
     list_display = ("name", "time_zone", "retention_days", "created_at", "closed_at")
+    date_hierarchy = "created_at"
     list_filter = ("retention_days", ("closed_at", admin.EmptyFieldListFilter))
     search_fields = ("name",)
     readonly_fields = ("created_at",)
@@ -20,7 +22,7 @@ class MemberRoleInline(admin.TabularInline):
 
 
 @admin.register(Member)
-class MemberAdmin(KeptAdmin):
+class MemberAdmin(RecordedAdmin, KeptAdmin):
     list_display = ("user", "account", "role", "may_edit_retry_data", "disabled_at")
     list_filter = ("role", ("disabled_at", admin.EmptyFieldListFilter))
     list_select_related = ("user", "account")
@@ -31,7 +33,7 @@ class MemberAdmin(KeptAdmin):
 
 
 @admin.register(MemberRole)
-class MemberRoleAdmin(HouseAdmin):
+class MemberRoleAdmin(RecordedAdmin):
     list_display = ("member", "integration", "role")
     list_filter = ("role",)
     list_select_related = ("member__user", "integration")
@@ -56,9 +58,9 @@ class KeptAnswerAdmin(HistoryAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(HistoryAdmin):
+class AuditEntryAdmin(EndlessAdmin):
     list_display = ("at", "actor_kind", "member", "act", "object_kind", "object_id", "account")
-    list_filter = ("actor_kind",)
+    list_filter = ("actor_kind", "at")
     list_select_related = ("member__user", "account")
     search_fields = ("act", "object_kind", "=object_id")
 

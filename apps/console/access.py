@@ -27,8 +27,14 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 
 def environment_of(request: HttpRequest) -> str:
-    """The environment whose integrations are on screen: production unless this session switched."""
-    chosen = getattr(request, "session", {}).get("environment")
+    """The environment whose integrations are on screen: production unless this session switched.
+
+    An address may name the one of what it shows (`environment=`), for those who come from elsewhere: it stays switched.
+    """
+    session = getattr(request, "session", {})
+    asked, chosen = request.GET.get("environment"), session.get("environment")
+    if asked in ENVIRONMENTS and asked != (chosen or "production"):
+        session["environment"] = chosen = asked
     return chosen if chosen in ENVIRONMENTS else "production"
 
 

@@ -1,5 +1,6 @@
 """The admin's house rules: big tables are never counted to the end, and history is read-only."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +8,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 
 from apps.core.ids import Kind, WrongIdError, parse_short_id
 
@@ -34,6 +36,21 @@ class HouseAdmin(admin.ModelAdmin):
     list_per_page = 50
     ordering = ("-pk",)
     id_kind: Kind | None = None  # short ids of this kind (`r-48213`) are understood by the search
+    address_in_console: Callable[[Any], str] | None = None
+    """The page that shows a row, where the console has one."""
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """With a way to the row's own page, where the console has one."""
+        shown = list(super().get_list_display(request))
+        return [*shown, "in_console"] if self.address_in_console else shown
+
+    @admin.display(description="Console")
+    def in_console(self, row: Model) -> str:
+        address = self.address_in_console(row) if self.address_in_console else ""
+        return format_html('<a href="{}" title="Open {} in the console">Open</a>', address, row.pk)
+
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        return self.address_in_console(obj) if obj is not None and self.address_in_console else None
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
@@ -57,6 +74,15 @@ class HistoryAdmin(HouseAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class EndlessAdmin(HistoryAdmin):
+    """History of which there are millions of rows: in the order in which it came, which is the only one it is read in.
+
+    No hierarchy of dates either, for that looks for the first and the last of all rows: dates are filters.
+    """
+
+    sortable_by = ()
 
 
 class KeptAdmin(HouseAdmin):

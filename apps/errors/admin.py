@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
-from apps.core.admin import HistoryAdmin, HouseAdmin
+from apps.accounts.recorded_admin import RecordedAdmin
+from apps.core.admin import EndlessAdmin, HistoryAdmin, KeptAdmin
 from apps.core.ids import Kind
 from apps.errors.models import (
     Assignment,
@@ -31,10 +32,10 @@ _SHORT_ID = re.compile(r"e-\d+", re.IGNORECASE | re.ASCII)
 
 
 @admin.register(Error)
-class ErrorAdmin(HistoryAdmin):
+class ErrorAdmin(EndlessAdmin):
     id_kind = Kind.ERROR
     list_display = ("__str__", "step", "shown_state", "key", "message", "occurred_at", "run_id")
-    list_filter = ("state", "unit", "reason", "in_doubt", "retry_failed")
+    list_filter = ("state", "occurred_at", "unit", "reason", "in_doubt", "retry_failed")
     list_select_related = ("step",)
     search_fields = ("message",)
     search_help_text = "Words of the message or the trace key, or an error such as e-48213"
@@ -45,7 +46,7 @@ class ErrorAdmin(HistoryAdmin):
         return queryset.search(search_term), False
 
 
-class OfErrorAdmin(HistoryAdmin):
+class OfErrorAdmin(EndlessAdmin):
     """A list that is searched by the number of an error."""
 
     search_fields: ClassVar[tuple[str, ...]] = ("=error__id",)
@@ -64,13 +65,13 @@ class StepStateAdmin(HistoryAdmin):
 class CauseAdmin(HistoryAdmin):
     id_kind = Kind.CAUSE
     list_display = ("pattern", "step", "source", "code", "classification", "state", "open_errors", "total_errors")
-    list_filter = ("classification", "state")
+    list_filter = ("state", "classification", "last_seen_at")
     list_select_related = ("step",)
     search_fields = ("pattern", "source", "code", "step__name")
 
 
 @admin.register(CauseBucket)
-class CauseBucketAdmin(HistoryAdmin):
+class CauseBucketAdmin(EndlessAdmin):
     list_display = ("cause_id", "slot", "errors")
     search_fields = ("=cause__id",)
     search_help_text = "The number of a root cause"
@@ -95,7 +96,7 @@ class RetryVersionAdmin(OfErrorAdmin):
 @admin.register(RetryItem)
 class RetryItemAdmin(OfErrorAdmin):
     list_display = ("error_id", "run_id", "seq", "state", "outcome", "due_at", "at")
-    list_filter = ("state",)
+    list_filter = ("state", "at")
     search_fields = ("=error__id", "=run__id")
     search_help_text = "The number of an error or a run"
 
@@ -105,6 +106,7 @@ class BulkActAdmin(HistoryAdmin):
     list_display = ("act", "member", "count", "done", "created_at", "ended_at")
     list_select_related = ("member__user",)
     list_filter = ("act",)
+    date_hierarchy = "created_at"
     search_fields = ("member__user__username",)
 
 
@@ -119,7 +121,7 @@ class ErrorTextAdmin(OfErrorAdmin):
 
 
 @admin.register(Tag)
-class TagAdmin(HouseAdmin):
+class TagAdmin(RecordedAdmin, KeptAdmin):
     list_display = ("name", "account")
     list_select_related = ("account",)
     search_fields = ("name", "account__name")
@@ -136,6 +138,7 @@ class ErrorTagAdmin(OfErrorAdmin):
 @admin.register(Comment)
 class CommentAdmin(OfErrorAdmin):
     list_display = ("error_id", "member", "at", "text")
+    list_filter = ("at",)
     list_select_related = ("member__user",)
     search_fields = ("=error__id", "text")
 
@@ -148,7 +151,7 @@ class AssignmentAdmin(OfErrorAdmin):
 
 
 @admin.register(SavedView)
-class SavedViewAdmin(HouseAdmin):
+class SavedViewAdmin(RecordedAdmin, KeptAdmin):
     list_display = ("name", "member", "is_shared", "query")
     list_select_related = ("member__user",)
     list_filter = ("is_shared",)

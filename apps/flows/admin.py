@@ -6,14 +6,17 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from apps.core.admin import HistoryAdmin, HouseAdmin, KeptAdmin
+from apps.accounts.recorded_admin import RecordedAdmin
+from apps.accounts.selectors import membership
+from apps.core.admin import HistoryAdmin, KeptAdmin
 from apps.core.ids import Kind
 from apps.flows.models import Checkpoint, Connection, Flow, Hook, Integration, Ledger, Revision, Share, Step
-from apps.flows.secrets import replace_secrets
+from apps.flows.services import set_connection
+from apps.flows.services.connecting import ConnectionRefused, check_connection
 
 
 @admin.register(Integration)
-class IntegrationAdmin(KeptAdmin):
+class IntegrationAdmin(RecordedAdmin, KeptAdmin):
     list_display = ("name", "environment", "account", "created_at")
     list_filter = ("environment",)
     list_select_related = ("account",)
@@ -24,30 +27,20 @@ class IntegrationAdmin(KeptAdmin):
 
 
 class ConnectionForm(forms.ModelForm):
-    """Secrets go in and never come out: the field is always empty, an empty one leaves what is stored."""
+    """Checked and stored as in the console. Secrets go in and never come out: the field is always empty."""
 
     new_secrets = forms.CharField(
         required=False,
         label="Secrets",
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
-        help_text='A JSON object such as {"password": "…"}; it replaces all stored secrets. Empty: they stay.',
+        help_text='A JSON object such as {"password": "…"}: they join those that are stored, null removes one.',
     )
 
     class Meta:
         model = Connection
-        fields = (
-            "account",
-            "environment",
-            "name",
-            "kind",
-            "config",
-            "new_secrets",
-            "max_concurrency",
-            "max_rate",
-            "offline_after",
-        )
+        fields = ("account", "environment", "name", "kind", "config", "new_secrets")
 
-    def clean_new_secrets(self) -> dict[str, str]:
+    def clean_new_secrets(self) -> dict[str, str | None]:
         text = self.cleaned_data["new_secrets"].strip()
         if not text:
             return {}
@@ -55,13 +48,34 @@ class ConnectionForm(forms.ModelForm):
             values = json.loads(text)
         except ValueError as error:
             raise ValidationError(f"The secrets are not a JSON object: {error}.") from error
-        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        if not isinstance(values, dict) or not all(
+            value is None or isinstance(value, str) for value in values.values()
+        ):
             raise ValidationError('The secrets are not a JSON object of texts, such as {"password": "…"}.')
+        return values
+
+    def clean(self) -> dict[str, Any]:
+        """Every mistake that the connector finds, before anything is stored."""
+        values = super().clean() or self.cleaned_data
+        if self.errors:
+            return values
+        try:
+            check_connection(
+                present=self.instance if self.instance.pk else None,
+                name=values.get("name", self.instance.name),
+                kind=values["kind"],
+                config=values["config"],
+                secrets=values["new_secrets"],
+            )
+        except ConnectionRefused as refused:
+            raise ValidationError([str(mistake) for mistake in refused.mistakes]) from refused
         return values
 
 
 @admin.register(Connection)
-class ConnectionAdmin(HouseAdmin):
+class ConnectionAdmin(KeptAdmin):
+    """Its place and name stay: flows name it by them. Deleted in the console, where no flow uses it any more."""
+
     form = ConnectionForm
     list_display = ("name", "kind", "environment", "state", "offline_since", "account")
     list_filter = ("environment", "state")
@@ -69,9 +83,11 @@ class ConnectionAdmin(HouseAdmin):
     search_fields = ("name", "kind", "account__name")
     autocomplete_fields = ("account",)
     readonly_fields = (
+        "max_concurrency",
+        "max_rate",
+        "offline_after",
         "state",
         "last_error",
-        "last_ok_at",
         "offline_since",
         "failures",
         "probe_at",
@@ -79,10 +95,22 @@ class ConnectionAdmin(HouseAdmin):
         "created_at",
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        given = super().get_readonly_fields(request, obj)
+        return given if obj is None else ("account", "environment", "name", *given)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if form.cleaned_data.get("new_secrets"):
-            replace_secrets(obj, form.cleaned_data["new_secrets"])
+        stored = set_connection(
+            account=obj.account,
+            name=obj.name,
+            kind=obj.kind,
+            config=obj.config,
+            secrets=form.cleaned_data["new_secrets"],
+            environment=obj.environment,
+            member=membership(request.user, obj.account_id),
+            is_new=not change,
+        )
+        obj.pk = stored.pk
 
 
 @admin.register(Flow)
@@ -100,7 +128,7 @@ class FlowAdmin(HistoryAdmin):
 class RevisionAdmin(HistoryAdmin):
     list_display = ("flow", "number", "member", "at")
     list_select_related = ("flow", "member__user")
-    list_filter = ("at",)
+    date_hierarchy = "at"
     search_fields = ("flow__name", "flow__key", "sha256")
 
 

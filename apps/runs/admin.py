@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.contrib import admin
 
-from apps.core.admin import HistoryAdmin
+from apps.core.admin import EndlessAdmin, HistoryAdmin
 from apps.core.ids import Kind
 from apps.runs.models import (
     Arrival,
@@ -23,7 +23,7 @@ from apps.runs.models import (
 
 
 @admin.register(Run)
-class RunAdmin(HistoryAdmin):
+class RunAdmin(EndlessAdmin):
     id_kind = Kind.RUN
     list_display = (
         "__str__",
@@ -37,12 +37,12 @@ class RunAdmin(HistoryAdmin):
         "failed",
         "created_at",
     )
-    list_filter = ("status", "outcome", "kind", "trigger", "environment")
+    list_filter = ("status", "outcome", "kind", "trigger", "environment", "created_at")
     list_select_related = ("flow",)
     search_fields = ("flow__name", "flow__key")
 
 
-class OfRunAdmin(HistoryAdmin):
+class OfRunAdmin(EndlessAdmin):
     """A list that is searched by the number of a run."""
 
     list_select_related: ClassVar[tuple[str, ...]] = ("step",)
@@ -65,7 +65,7 @@ class PageAdmin(OfRunAdmin):
 
 
 @admin.register(Intent)
-class IntentAdmin(HistoryAdmin):
+class IntentAdmin(EndlessAdmin):
     list_display = ("page_id", "step", "ordinal", "generation", "state")
     list_select_related = ("step",)
     list_filter = ("state",)
@@ -81,7 +81,7 @@ class FlowStateAdmin(HistoryAdmin):
 
 
 @admin.register(Bucket)
-class BucketAdmin(HistoryAdmin):
+class BucketAdmin(EndlessAdmin):
     list_display = ("flow", "grain", "slot", "success", "ignored", "errors", "resolved", "runs")
     list_select_related = ("flow",)
     list_filter = ("grain",)
@@ -91,7 +91,7 @@ class BucketAdmin(HistoryAdmin):
 @admin.register(RunLog)
 class RunLogAdmin(OfRunAdmin):
     list_display = ("run_id", "at", "level", "step", "page_seq", "text")
-    list_filter = ("level",)
+    list_filter = ("level", "at")
 
 
 @admin.register(Machine)
@@ -103,18 +103,20 @@ class MachineAdmin(HistoryAdmin):
 @admin.register(Capture)
 class CaptureAdmin(OfRunAdmin):
     list_display = ("run_id", "step", "sent_at", "method", "status", "ms")
+    list_filter = ("sent_at",)
 
 
 @admin.register(Arrival)
-class ArrivalAdmin(HistoryAdmin):
+class ArrivalAdmin(EndlessAdmin):
     list_display = ("__str__", "flow", "run_id", "received_at", "records", "size")
+    list_filter = ("received_at",)
     list_select_related = ("flow",)
     search_fields = ("flow__name", "flow__key")
     exclude = ("body",)
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(HistoryAdmin):
+class DeliveryAdmin(EndlessAdmin):
     list_display = ("arrival", "hook", "records", "received_at")
     list_select_related = ("hook",)
     search_fields = ("=arrival",)

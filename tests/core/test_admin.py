@@ -9,10 +9,13 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
+from django.utils.html import escape
 
-from apps.accounts.models import AuditEntry, KeptAnswer, MemberRole, Profile, Role, Token
-from apps.core.admin import HistoryAdmin
+from apps.accounts.models import Account, AuditEntry, KeptAnswer, MemberRole, Profile, Role, Token
+from apps.accounts.services import add_member
+from apps.core.admin import BoundedPaginator, EndlessAdmin, HistoryAdmin
 from apps.core.clock import wall_now
+from apps.core.models import HotScoped
 from apps.errors.models import (
     Assignment,
     BulkAct,
@@ -34,6 +37,7 @@ from tests.factories import (
     make_connection,
     make_error,
     make_flow,
+    make_integration,
     make_member,
     make_page,
     make_retry_data,
@@ -45,10 +49,13 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 OURS = [model for model in apps.get_models() if model.__module__.startswith("apps.")]
+ENDLESS = [model for model in OURS if isinstance(admin.site._registry.get(model), EndlessAdmin)]
 HISTORY = [model for model in OURS if isinstance(admin.site._registry.get(model), HistoryAdmin)]
 CANARY = "canary-7f3a"
 # session, user, rows, bounded count; a search adds none. Filters on relations and inlines would add more.
 LIST_QUERIES = 5  # session, no membership, user, count, rows
+HIERARCHY_QUERIES = 2  # the first and the last of all rows, and the days or months between them
+FORM_QUERIES = 20  # what a row refers to is named, each by a query; a list of all that could be chosen would be more
 
 
 def name_of(model: type) -> str:
@@ -90,10 +97,7 @@ def _an_account_with_history(account):
         (Assignment, {"error": error, "assignee": member, "assigned_by": member}),
         (SavedView, {"member": member, "name": "Mine", "query": "assignee=me"}),
         (Upload, {"member": member, "name": "errors.json", "content": b"x"}),
-        (
-            TestRun,
-            {"flow": flow, "member": member, "text": CANARY, "records": b"canary-7f3a", "report": b"canary-7f3a"},
-        ),
+        (TestRun, {"flow": flow, "member": member, "text": CANARY, "records": b"canary-7f3a"}),
     ]
     hook = Hook.unscoped.create(
         account=account, flow=flow, step=source, key_sha256=f"{step.pk}", key_sealed=b"canary-7f3a"
@@ -123,9 +127,54 @@ def test_every_model_is_registered_with_a_search():
 def test_every_list_opens_in_five_queries(two_of_each, admin_client, django_assert_num_queries):
     for model in OURS:
         assert model._default_manager.count() >= 2, name_of(model)
-        with django_assert_num_queries(LIST_QUERIES, info=name_of(model)):
+        extra = HIERARCHY_QUERIES if admin.site._registry[model].date_hierarchy else 0
+        with django_assert_num_queries(LIST_QUERIES + extra, info=name_of(model)):
             answer = admin_client.get(address(model, "changelist"))
         assert (name_of(model), answer.status_code) == (name_of(model), 200)
+
+
+def test_every_filter_of_a_list_opens(two_of_each, admin_client):
+    for model in OURS:
+        changes = admin_client.get(address(model, "changelist")).context["cl"]
+        for spec in changes.filter_specs:
+            choice = list(spec.choices(changes))[-1]
+            answer = admin_client.get(address(model, "changelist") + choice["query_string"])
+            assert (name_of(model), spec.title, answer.status_code) == (name_of(model), spec.title, 200)
+
+
+def test_lists_without_end_are_neither_sorted_nor_counted_to_their_end():
+    for model in ENDLESS:
+        page = admin.site._registry[model]
+        assert (page.sortable_by, page.date_hierarchy, page.show_full_result_count) == ((), None, False)
+        assert page.paginator is BoundedPaginator
+    hot = {model for model in OURS if issubclass(model, HotScoped)}
+    assert {name_of(model) for model in hot - set(ENDLESS)} <= {"KeptAnswer", "Upload"}  # a day of them
+
+
+def test_what_the_console_shows_is_opened_there_from_the_list_and_the_form(two_of_each, admin_client, superuser):
+    account = Account.objects.first()
+    add_member(account=account, user=superuser, role=Role.OWNER)
+    shown = [model for model in OURS if admin.site._registry[model].address_in_console]
+    assert {name_of(model) for model in shown} >= {"Flow", "Run", "Error", "Cause", "Step", "Connection", "RetryItem"}
+    for model in shown:
+        row = model.unscoped.filter(account=account).first()
+        way = admin.site._registry[model].address_in_console(row)
+        rows = admin_client.get(address(model, "changelist")).content.decode()
+        assert f'href="{escape(way)}"' in rows, name_of(model)
+        form = admin_client.get(address(model, "change", row.pk)).content.decode()
+        assert f'<a href="{escape(way)}" class="viewsitelink">Open in the console</a>' in form, name_of(model)
+        answer = admin_client.get(way, follow=True)
+        assert (way, answer.status_code) == (way, 200)
+        assert "nav" in answer.context or "crumbs" in answer.context, way
+
+
+def test_the_way_to_the_console_leads_into_the_environment_of_what_it_shows(admin_client, superuser, account):
+    add_member(account=account, user=superuser, role=Role.OWNER)
+    flow = make_flow(integration=make_integration(account, environment="sandbox"))
+    assert admin_client.get(reverse("console:flow", args=[flow.pk])).status_code == 404
+    way = admin.site._registry[type(flow)].address_in_console(flow)
+    assert admin_client.get(way).status_code == 200
+    assert admin_client.get(reverse("console:flow", args=[flow.pk])).status_code == 200
 
 
 @pytest.mark.parametrize("term", ["1", "flow", "e-1 r-1", "'\"%\\\x00;", "9" * 40])
@@ -135,10 +184,11 @@ def test_every_search_takes_any_text(two_of_each, admin_client, term):
         assert (name_of(model), answer.status_code) == (name_of(model), 200)
 
 
-def test_every_form_opens_and_shows_no_secret(two_of_each, admin_client):
+def test_every_form_opens_in_few_queries_and_shows_no_secret(two_of_each, admin_client, django_assert_max_num_queries):
     for model in OURS:
         row = model._default_manager.first()
-        answer = admin_client.get(address(model, "change", row.pk))
+        with django_assert_max_num_queries(FORM_QUERIES, info=name_of(model)):
+            answer = admin_client.get(address(model, "change", row.pk))
         assert (name_of(model), answer.status_code) == (name_of(model), 200)
         assert CANARY not in answer.content.decode(), name_of(model)
 
@@ -185,15 +235,39 @@ def test_the_admin_is_called_flowmend_and_needs_no_inline_script_or_style(admin_
         assert " onclick=" not in html
 
 
+SERVER = {"database": "postgresql", "host": "db.example.org", "name": "shop", "user": "reader"}
+
+
+def test_a_connection_is_checked_stored_and_recorded_as_in_the_console(admin_client, superuser, account):
+    member = add_member(account=account, user=superuser, role=Role.OWNER)
+    form = {"account": account.pk, "environment": "production", "name": "Shop", "kind": "sql", "new_secrets": ""}
+    answer = admin_client.post(address(Connection, "add"), form | {"config": '{"database": "postgresql", "prot": 1}'})
+    assert "prot" in answer.content.decode()
+    assert not Connection.unscoped.exists()
+    secret = json.dumps({"password": CANARY})
+    answer = admin_client.post(address(Connection, "add"), form | {"config": json.dumps(SERVER), "new_secrets": secret})
+    assert answer.status_code == 302
+    connection = Connection.unscoped.get()
+    assert (connection.config, read_secrets(connection)) == (SERVER, {"password": CANARY})
+    entry = AuditEntry.unscoped.get(act="connection.set")
+    assert (entry.member, entry.object_id, entry.after["secrets"]) == (member, connection.pk, ["password"])
+    assert CANARY not in json.dumps(entry.after)
+
+
+def test_what_is_edited_stands_in_the_audit_log_with_its_fields_and_not_their_values(admin_client, superuser, account):
+    tag = Tag.unscoped.create(account=account, name="asked")
+    answer = admin_client.post(address(Tag, "change", tag.pk), {"account": account.pk, "name": "supplier asked"})
+    assert answer.status_code == 302
+    entry = AuditEntry.unscoped.get(act="tag.change")
+    assert (entry.account, entry.object_id) == (account, tag.pk)
+    assert entry.after == {"fields": ["Name"], "in": "admin", "by": superuser.username}
+
+
 class TestSecretsOfAConnection:
     def form(self, connection, **fields):
         return {
-            "account": connection.account_id,
-            "environment": "sandbox",
-            "name": connection.name,
             "kind": "sql",
-            "config": "{}",
-            "offline_after": 3,
+            "config": json.dumps(SERVER),
             "new_secrets": "",
             **fields,
         }

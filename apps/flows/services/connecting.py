@@ -46,12 +46,10 @@ def set_connection(
     """
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     present = Connection.objects.of(account).filter(environment=environment, name=name).first()
-    model = config_model(kind)
-    refuse_bad_name(name)
     refuse_taken_name(present, is_new)
-    refuse_other_kind(present, kind)
-    merged = merged_secrets(present, secrets or {})
-    plain, checked = validated(model, config, merged)
+    plain, checked, merged = check_connection(
+        present=present, name=name, kind=kind, config=config, secrets=secrets or {}
+    )
     connection = present or Connection(account=account, environment=environment, name=name)
     before = {"config": connection.config} if present else None
     connection.kind, connection.config = kind, plain
@@ -70,6 +68,22 @@ def set_connection(
         after=redact({"kind": kind, "config": plain}, merged.values()) | {"secrets": sorted(secrets or {})},
     )
     return connection
+
+
+def check_connection(
+    *,
+    present: Connection | None,
+    name: str,
+    kind: str,
+    config: Mapping[str, Any],
+    secrets: Mapping[str, str | None],
+) -> tuple[dict[str, Any], ConnectionConfig, dict[str, str]]:
+    """The config as it would be stored and as its model, and all secrets. Raises ConnectionRefused."""
+    model = config_model(kind)
+    refuse_bad_name(name)
+    refuse_other_kind(present, kind)
+    merged = merged_secrets(present, secrets)
+    return *validated(model, config, merged), merged
 
 
 def store(connection: Connection, *, is_new: bool) -> None:
