@@ -44,8 +44,8 @@ def changes_in(account_id: int, flows: Mapping[int, str], since: datetime, until
     entries = AuditEntry.objects.of(account_id).filter(of_flow | of_connection, at__gte=since, at__lt=until)
     newest = entries.select_related("member__user").order_by("-id")[: MOST_CHANGES + 1]
     found = [change_of(entry, flows, connections) for entry in newest]
-    rows = [change for change in found[:MOST_CHANGES] if change is not None]
-    return Changes(rows[::-1], len(found) > MOST_CHANGES)
+    rows = (change for change in found[:MOST_CHANGES] if change is not None)
+    return Changes(sorted(rows, key=lambda change: change.at), len(found) > MOST_CHANGES)
 
 
 def change_of(entry: AuditEntry, flows: Mapping[int, str], connections: Mapping[int, str]) -> Change | None:

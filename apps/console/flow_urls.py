@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 from apps.console import editor_urls
 from apps.console.addresses import ErrorId, FlowId, RunId
 from apps.console.views.account_errors import error_list, flow_errors
+from apps.console.views.analytics import flow_analytics
 from apps.console.views.definitions import flow_definition
 from apps.console.views.error_acts import act_on_errors, act_page, undo
 from apps.console.views.errors import error_view, step_errors
@@ -28,6 +29,7 @@ ERROR = STEP + "<error:error_id>/"
 urlpatterns = [
     path("flows/<flow:flow_id>/", flow_console, name="flow"),
     path("flows/<flow:flow_id>/history/", flow_history, name="flow-history"),
+    path("flows/<flow:flow_id>/analytics/", flow_analytics, name="flow-analytics"),
     path("flows/<flow:flow_id>/history/compare/", compare, name="flow-history-compare"),
     path("flows/<flow:flow_id>/definition/", flow_definition, name="flow-definition"),
     path("flows/<flow:flow_id>/address/", hook_page, name="flow-hook"),

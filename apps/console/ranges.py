@@ -1,14 +1,15 @@
 """The stretch of time that a page's numbers are about, as its address says it: `?range=7d`, or custom from and to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from apps.core.clock import wall_now
 
 HALF_HOUR_S = 1800
-PRESETS: dict[str, tuple[str, timedelta]] = {
+Presets = Mapping[str, tuple[str, timedelta]]
+PRESETS: Presets = {
     "1h": ("last hour", timedelta(hours=1)),
     "24h": ("last 24 hours", timedelta(hours=24)),
     "7d": ("last 7 days", timedelta(days=7)),
@@ -62,19 +63,27 @@ class Range:
         return None if self.until is None else -(-int(self.until.timestamp()) // HALF_HOUR_S)
 
 
-def range_of(params: Mapping[str, str], zone: ZoneInfo, *, default: str = "7d", now: datetime | None = None) -> Range:
+def range_of(
+    params: Mapping[str, str],
+    zone: ZoneInfo,
+    *,
+    default: str = "7d",
+    now: datetime | None = None,
+    presets: Presets = PRESETS,
+) -> Range:
     """The range that a page's query asks for: a preset, or from and to. Times without a zone are in `zone`."""
     moment = now or wall_now()
     key = params.get("range", default)
+    usual = preset_range(default, moment, presets=presets)
     if key == CUSTOM or params.get("from") or params.get("to"):
-        return _custom(params.get("from", ""), params.get("to", ""), zone, _preset(default, moment))
-    if key not in PRESETS:
-        return _preset(default, moment, f"There is no range {key[:20]!r}.")
-    return _preset(key, moment)
+        return _custom(params.get("from", ""), params.get("to", ""), zone, usual)
+    if key not in presets:
+        return replace(usual, problem=f"There is no range {key[:20]!r}.")
+    return preset_range(key, moment, presets=presets)
 
 
-def _preset(key: str, now: datetime, problem: str = "") -> Range:
-    label, length = PRESETS[key]
+def preset_range(key: str, now: datetime, problem: str = "", *, presets: Presets = PRESETS) -> Range:
+    label, length = presets[key]
     return Range(key, label, now - length, None, problem)
 
 

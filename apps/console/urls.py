@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 
 from apps.console import cause_urls, fix_urls, flow_urls, test_urls
 from apps.console.addresses import TraceKey
-from apps.console.views import acts, connections, dashboard, integration_settings, integrations
+from apps.console.views import acts, analytics, connections, dashboard, integration_settings, integrations
 from apps.console.views.appearance import choose_columns, choose_density, choose_environment, choose_theme
 from apps.console.views.design import design
 from apps.console.views.guide import guide, topic
@@ -42,6 +42,8 @@ urlpatterns = [
     path("integrations/<slug:slug>/dashboard/", dashboard.to_completed),
     path("integrations/<slug:slug>/dashboard/completed/", dashboard.completed, name="integration-dashboard"),
     path("integrations/<slug:slug>/dashboard/running/", dashboard.running, name="integration-dashboard-running"),
+    path("analytics/", analytics.account_analytics, name="analytics"),
+    path("integrations/<slug:slug>/analytics/", analytics.integration_analytics, name="integration-analytics"),
     path("connections/", connections.connection_list, name="connection-list"),
     path("connections/new/", connections.choose_kind, name="connection-new"),
     path("connections/new/<slug:kind>/", connections.new_connection, name="connection-new-kind"),

@@ -116,7 +116,7 @@ def flow_context(request: HttpRequest, head: FlowHead, tab: str, *more: Crumb) -
     }
 
 
-TAB_NAMES = {"history": "Run history", "definition": "Definition"}
+TAB_NAMES = {"history": "Run history", "analytics": "Analytics", "definition": "Definition"}
 
 
 def flow_crumbs(flow: Flow, tab: str = "console", *more: Crumb) -> list[Crumb]:

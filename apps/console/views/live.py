@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from apps.console import connection_topics, dashboard_topics, shell_topic  # noqa: F401 - importing registers them
+from apps.console import chart_topics, connection_topics, dashboard_topics, shell_topic  # noqa: F401 - they register
 from apps.console.access import find_member
 from apps.console.live import news
 
