@@ -17,6 +17,7 @@ from apps.console.selectors.completed import range_sums
 from apps.core.clock import wall_now
 from apps.errors.models import Error
 from apps.flows.models import Flow
+from apps.runs.models import FlowState
 from tests.console.scenes import Scene, add_ended_run, add_to_bucket, make_scene, set_state, start_work
 from tests.factories import make_account, make_connection, make_error, make_flow, make_integration, make_run, make_user
 
@@ -67,6 +68,12 @@ def test_a_row_shows_what_is_open_now_and_how_the_runs_of_the_range_went(client:
     assert "Birds and airports 3 " in words
     assert "Completed with errors" in words
     assert "1 940 20 3 0 1 min 64 ms" in words  # runs, success, ignored, errors, auto-resolved, a run, ms a record
+
+
+def test_a_queued_run_does_not_wear_the_times_of_the_one_before(client: Client, scene: Scene) -> None:
+    FlowState.unscoped.filter(flow=scene.airports).update(last_status="queued")
+    words = row_of(html_of(client, COMPLETED), scene.airports)
+    assert re.search(r"Queued last \d+ \w+ [\d:]+ Last 4 runs|Queued last \d+ \w+ [\d:]+ 1 500", words), words
 
 
 def test_retry_runs_and_runs_under_way_are_not_counted(client: Client, scene: Scene) -> None:

@@ -13,6 +13,7 @@ from apps.console.selectors.strip import NOTHING_OPEN, OpenCount
 from apps.flows.models import Flow
 from apps.flows.querysets import FlowQuerySet
 from apps.runs.models import Bucket, FlowState, Grain
+from apps.runs.statuses import RunStatus
 
 NEVER = "never_run"
 HALVES_A_QUARTER = Grain.QUARTER // Grain.HALF_HOUR
@@ -20,13 +21,20 @@ HALVES_A_QUARTER = Grain.QUARTER // Grain.HALF_HOUR
 
 @dataclass(frozen=True)
 class Latest:
-    """A flow's latest run: a key of the statuses' looks, and the moment that its age counts from."""
+    """A flow's latest run: a key of the statuses' looks, and the moment that its age counts from.
+
+    Of one that is queued there is no such moment yet: `at` is of the run before it.
+    """
 
     status: str = NEVER
     run_id: int | None = None
     at: datetime | None = None
     took: timedelta | None = None
     letters: str = ""
+
+    @property
+    def is_queued(self) -> bool:
+        return self.status == RunStatus.QUEUED
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,7 @@ def latest_of(flow: Flow) -> Latest:
 
 def _latest(status: str, run_id: int | None, started: datetime | None, ended: datetime | None, letters: str) -> Latest:
     is_over = bool(ended and (started is None or ended >= started))
-    took = ended - started if started and ended and is_over else None
+    took = ended - started if started and ended and is_over and status != RunStatus.QUEUED else None
     return Latest(status, run_id, ended if is_over else started, took, letters)
 
 
