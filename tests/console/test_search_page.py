@@ -83,12 +83,12 @@ def percent(text: str) -> str:
     return quote(text.encode("utf-8", "surrogatepass"), safe="")
 
 
-@pytest.mark.parametrize("question", ODD)
-def test_whatever_is_typed_every_search_answers(page: Client, step: Step, question: str) -> None:
+@pytest.mark.parametrize("path", ["/records/?", "/errors/?view=list&", "/errors/?view=causes&"])
+def test_whatever_is_typed_every_search_answers(page: Client, step: Step, path: str) -> None:
     keyed_error(make_run(step.flow), step, "a", message="a b")
-    assert page.get(f"/records/?q={percent(question)}").status_code in (200, 302)  # an id that is there leads on
-    html_of(page, f"/errors/?view=list&q={percent(question)}")
-    html_of(page, f"/errors/?view=causes&q={percent(question)}")
+    answers = {200, 302} if path == "/records/?" else {200}  # an id that is there leads on
+    for question in ODD:
+        assert page.get(f"{path}q={percent(question)}").status_code in answers, question
 
 
 NAMES = (
