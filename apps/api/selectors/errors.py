@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,9 +13,10 @@ from django.http import HttpRequest
 
 from apps.accounts.models import Account
 from apps.accounts.reach import Reach
+from apps.api.filters import Asked, Filters, filtered
 from apps.api.moments import written
 from apps.api.paging import limit_of
-from apps.api.queries import Parameter, choice, moment, number, text, wire
+from apps.api.queries import choice, many, moment, number, text, wire
 from apps.core.ids import Kind, retry_data_key, wire_id
 from apps.core.pagination import NEWEST_FIRST, keyset_page
 from apps.engine.records import key_hash
@@ -30,30 +31,9 @@ SAME_MILLISECOND = timedelta(microseconds=999)
 RESOLVED_ORDER = ("-resolved_at", "-id")
 RESOLVED_PART = "~"  # a cursor that begins with this lies behind the retrying ones
 
-OCCURRED = (
-    moment("occurredAt_gte", "Only errors that occurred then or later."),
-    moment("occurredAt_lte", "Only errors that occurred then or earlier."),
-)
-SOURCE = text("source", "Only errors of this source, such as application, mapping or connection.", 32)
-FACTS_ASKED = (
-    *OCCURRED,
-    SOURCE,
-    choice("classification", "Only errors of this class.", Classification.values),
-    text("traceKey", "Only errors of the record with this trace key.", 4000),
-    text("code", "Only errors with this code.", 128),
-    text("q", "Only errors whose message or trace key holds all of these words.", 500),
-)
 PAGES = (
     number("limit", "How many at most; 1,000 unless told.", 1),
     text("page", "Where the page begins; nextPageURL names it.", 300),
-)
-ERROR_FILTERS: tuple[Parameter, ...] = (*FACTS_ASKED, *PAGES)
-PLACES = (
-    wire("_integrationId", "Only errors of this integration.", Kind.INTEGRATION),
-    wire("_flowId", "Only errors of this flow.", Kind.FLOW),
-    wire("_expOrImpId", "Only errors of this step.", Kind.STEP),
-    wire("_flowJobId", "Only errors of this run.", Kind.RUN),
-    wire("_rootCauseId", "Only errors of this root cause and of those that were merged into it.", Kind.CAUSE),
 )
 STATE = choice("state", "Which errors; the open ones unless told.", ("open", "retrying", "resolved"))
 
@@ -74,30 +54,54 @@ class ErrorPage:
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
-def matching(rows: ErrorQuerySet, asked: Mapping[str, Any], account_id: int) -> ErrorQuerySet:
-    """The errors that match all filters of a query or body, by the names of the parameters above."""
-    if "occurredAt_gte" in asked:
-        rows = rows.filter(occurred_at__gte=asked["occurredAt_gte"])
-    if "occurredAt_lte" in asked:
-        rows = rows.filter(occurred_at__lte=asked["occurredAt_lte"] + SAME_MILLISECOND)
-    for name, column in (
-        ("source", "cause__source"), ("classification", "cause__classification"), ("code", "cause__code"),
-        ("_integrationId", "flow__integration"), ("_flowId", "flow"), ("_expOrImpId", "step"), ("_flowJobId", "run"),
-    ):  # fmt: skip
-        if name in asked:
-            rows = rows.filter(**{column: asked[name]})
-    if "_rootCauseId" in asked:
-        rows = rows.filter(cause__in=group_of(account_id, asked["_rootCauseId"]))
-    hashed = key_hash(asked.get("traceKey", ""))
-    if hashed is not None:
-        rows = rows.with_key(hashed)
-    return rows.search(asked.get("q", ""))
+class CountFilters(Filters):
+    """What open errors are counted by."""
+
+    occurredAt_gte = Asked(moment("occurredAt_gte", "Only errors that occurred then or later."), "occurred_at", "gte")
+    occurredAt_lte = Asked(moment("occurredAt_lte", "Only errors that occurred then or earlier."), method="until")
+    source = Asked(text("source", "Only errors of this source, such as application or mapping.", 32), "cause__source")
+
+    def until(self, rows: ErrorQuerySet, name: str, value: datetime) -> ErrorQuerySet:
+        return rows.filter(occurred_at__lte=value + SAME_MILLISECOND)
 
 
-def group_of(account_id: int, cause: int) -> list[int]:
-    """A root cause and those that were merged into it."""
-    merged = Cause.objects.of(account_id).filter(merged_into=cause).values_list("pk", flat=True)
-    return [cause, *merged]
+class StepFilters(CountFilters):
+    """What the errors of one step are narrowed by."""
+
+    classification = Asked(
+        choice("classification", "Only errors of this class.", Classification.values), "cause__classification"
+    )
+    code = Asked(text("code", "Only errors with this code.", 128), "cause__code")
+    traceKey = Asked(text("traceKey", "Only errors of the record with this trace key.", 4000), method="of_key")
+    q = Asked(text("q", "Only errors whose message or trace key holds all of these words.", 500), method="with_words")
+
+    def of_key(self, rows: ErrorQuerySet, name: str, value: str) -> ErrorQuerySet:
+        hashed = key_hash(value)
+        return rows if hashed is None else rows.with_key(hashed)
+
+    def with_words(self, rows: ErrorQuerySet, name: str, value: str) -> ErrorQuerySet:
+        return rows.search(value)
+
+
+class InboxFilters(StepFilters):
+    """What the errors of the account are narrowed by."""
+
+    _integrationId = Asked(
+        wire("_integrationId", "Only errors of this integration.", Kind.INTEGRATION), "flow__integration"
+    )
+    _flowId = Asked(wire("_flowId", "Only errors of this flow.", Kind.FLOW), "flow")
+    _expOrImpId = Asked(wire("_expOrImpId", "Only errors of this step.", Kind.STEP), "step")
+    _flowJobId = Asked(wire("_flowJobId", "Only errors of this run.", Kind.RUN), "run")
+    _rootCauseId = Asked(
+        wire("_rootCauseId", "Only errors of this root cause and of those merged into it.", Kind.CAUSE),
+        method="of_cause",
+    )
+    errorIds = Asked(many(wire("errorIds", "Only these errors.", Kind.ERROR)), "pk", "in")
+
+    def of_cause(self, rows: ErrorQuerySet, name: str, value: int) -> ErrorQuerySet:
+        """By ids, so that the index of causes answers."""
+        merged = Cause.objects.of(self.account).filter(merged_into=value)
+        return rows.filter(cause__in=[value, *merged.values_list("pk", flat=True)])
 
 
 def in_state(rows: ErrorQuerySet, state: str) -> ErrorQuerySet:
@@ -226,6 +230,6 @@ def open_by_flow(integration: Integration, asked: Mapping[str, Any]) -> "QuerySe
         counted = kept.values("flow_id").annotate(open=Sum("open_errors"), last=Max("last_error_at"))
     else:
         rows = Error.objects.of(integration.account_id).filter(flow__integration=integration).open()
-        found: QuerySet[Any] = matching(rows, asked, integration.account_id)
+        found: QuerySet[Any] = filtered(CountFilters, rows, asked, integration.account_id)
         counted = found.order_by().values("flow_id").annotate(open=Count("pk"), last=Max("occurred_at"))
     return counted.order_by("flow_id")

@@ -1,6 +1,7 @@
 """Jobs as the API tells them: a run is a job, and each of its steps is a child job of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.db.models import F, Q, QuerySet, Sum
 
 from apps.accounts.models import Account
 from apps.accounts.reach import Reach
+from apps.api.filters import Asked, Filters, filtered, parameters_of
 from apps.api.queries import Parameter, choice, many, moment, number, text, wire
 from apps.api.selectors.errors import SAME_MILLISECOND
 from apps.api.serializers.jobs import TYPES
@@ -19,38 +21,82 @@ from apps.runs.statuses import RunKind, RunStatus
 
 CHILD_TYPES = frozenset({"export", "import"})
 TYPE_OF: dict[str, str] = {RunKind.FLOW: "flow", RunKind.RETRY: "retry", RunKind.AUTO_RETRY: "retry"}
-COUNTS = {"numError": F("errors") + F("unit_errors"), "numSuccess": F("success"), "numIgnore": F("ignored"),
-          "numExport": F("records_in")}  # fmt: skip
-COUNT_FILTERS = tuple(
-    number(f"{name}_{end}", f"Only jobs whose {name} is {words} than this, or equal.")
-    for name in COUNTS
-    for end, words in (("gte", "more"), ("lte", "less"))
-)
-JOB_FILTERS: tuple[Parameter, ...] = (
-    wire("_integrationId", "Only jobs of this integration.", Kind.INTEGRATION),
-    wire("integration_id", "The same as _integrationId.", Kind.INTEGRATION),
-    wire("_flowId", "Only jobs of this flow.", Kind.FLOW),
-    wire("flow_id", "The same as _flowId.", Kind.FLOW),
-    many(wire("_flowId_in", "Only jobs of these flows.", Kind.FLOW)),
-    wire("_flowJobId", "The child jobs of this run.", Kind.RUN),
-    wire("flow_job_id", "The same as _flowJobId.", Kind.RUN),
-    wire("_exportId", "The child jobs of this export.", Kind.STEP),
-    wire("_importId", "The child jobs of this import.", Kind.STEP),
-    moment("createdAt_gte", "Only jobs that were created then or later."),
-    moment("createdAt_lte", "Only jobs that were created then or earlier."),
-    many(choice("status", "Only jobs with this status.", RunStatus.values)),
-    choice("type", "Only jobs of this type; flow and retry are runs, export and import are child jobs.", TYPES),
-    many(choice("type_in", "Only jobs of these types.", TYPES)),
-    *COUNT_FILTERS,
-)
+COUNTS = {
+    "numError": F("errors") + F("unit_errors"), "numSuccess": F("success"), "numIgnore": F("ignored"),
+    "numExport": F("records_in"),
+}  # fmt: skip
 JOB_PAGES = (
     number("limit", "How many at most; 1,000 unless told.", 1),
     text("page", "Where the page begins; the Link header names it.", 300),
 )
 ALIASES = {"integration_id": "_integrationId", "flow_id": "_flowId", "flow_job_id": "_flowJobId"}
+TYPE = choice("type", "Only jobs of this type; flow and retry are runs, export and import are child jobs.", TYPES)
+TYPE_IN = many(choice("type_in", "Only jobs of these types.", TYPES))
+
+
+def counted(name: str, end: str, words: str) -> Asked:
+    own = f"{name}_{end}"
+    return Asked(number(own, f"Only jobs whose {name} is {words} than this, or equal."), own, method="by_count")
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
+class RunFilters(Filters):
+    """What runs are narrowed by, each name as it is and as older clients write it."""
+
+    to_run, counts = "", COUNTS
+
+    _integrationId = Asked(wire("_integrationId", "Only jobs of this integration.", Kind.INTEGRATION), "integration")
+    _flowId = Asked(wire("_flowId", "Only jobs of this flow.", Kind.FLOW), "flow")
+    _flowId_in = Asked(many(wire("_flowId_in", "Only jobs of these flows.", Kind.FLOW)), "flow", "in")
+    createdAt_gte = Asked(moment("createdAt_gte", "Only jobs that were created then or later."), "created_at", "gte")
+    createdAt_lte = Asked(moment("createdAt_lte", "Only jobs that were created then or earlier."), method="until")
+    status = Asked(many(choice("status", "Only jobs with this status.", RunStatus.values)), method="of_status")
+    numError_gte = counted("numError", "gte", "more")
+    numError_lte = counted("numError", "lte", "less")
+    numSuccess_gte = counted("numSuccess", "gte", "more")
+    numSuccess_lte = counted("numSuccess", "lte", "less")
+    numIgnore_gte = counted("numIgnore", "gte", "more")
+    numIgnore_lte = counted("numIgnore", "lte", "less")
+    numExport_gte = counted("numExport", "gte", "more")
+    numExport_lte = counted("numExport", "lte", "less")
+
+    def until(self, rows: Any, name: str, value: Any) -> Any:
+        return rows.filter(**{f"{self.to_run}created_at__lte": value + SAME_MILLISECOND})
+
+    def of_status(self, rows: Any, name: str, values: Iterable[str]) -> Any:
+        """One by one: SQLite answers `OR` from a partial index, and not a list."""
+        found = Q()
+        for value in values:
+            found |= Q(**{f"{self.to_run}status": value})
+        return rows.filter(found)
+
+    def by_count(self, rows: Any, name: str, value: int) -> Any:
+        counted_name = name.partition("_")[0]
+        return rows.alias(**{counted_name: self.counts[counted_name]}).filter(**{f"{name.replace('_', '__')}": value})
+
+
+class ChildFilters(RunFilters):
+    """The same for what steps did in runs."""
+
+    to_run, counts = "run__", COUNTS | {"numExport": F("came_in")}
+
+    _flowJobId = Asked(wire("_flowJobId", "The child jobs of this run.", Kind.RUN), "run")
+    _exportId = Asked(wire("_exportId", "The child jobs of this export.", Kind.STEP), "step")
+    _importId = Asked(wire("_importId", "The child jobs of this import.", Kind.STEP), "step")
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(**facts)
+        for name in (name for name in RunFilters.base_filters if self.filters[name].method is None):
+            self.filters[name].field_name = f"{self.to_run}{self.filters[name].field_name}"
+
+
+JOB_FILTERS: tuple[Parameter, ...] = (
+    *parameters_of(ChildFilters), TYPE, TYPE_IN,
+    *(replace(one, name=alias) for alias, name in ALIASES.items() for one in parameters_of(ChildFilters)
+      if one.name == name),
+)  # fmt: skip
+
+
 def plain(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The filters of a call under their first names."""
     found = {ALIASES.get(name, name): value for name, value in asked.items()}
@@ -72,60 +118,24 @@ def runs_of(reach: Reach) -> RunQuerySet:
 
 
 def matching_runs(reach: Reach, asked: Mapping[str, Any]) -> RunQuerySet:
-    rows = runs_of(reach).filter(_of_run(asked, ""))
+    rows = filtered(RunFilters, runs_of(reach), asked, reach.account_id)
     types = asked.get("types", set())
     if types:
         rows = rows.filter(kind__in=[kind for kind, name in TYPE_OF.items() if name in types])
-    found: RunQuerySet = _by_counts(rows, asked, COUNTS)
-    return found
+    return rows
 
 
 def matching_children(reach: Reach, asked: Mapping[str, Any]) -> "QuerySet[StepRun]":
     """What steps did in the runs that match."""
     runs = {f"run__{name}": value for name, value in reach.where_copied().items()}
-    rows: QuerySet[StepRun] = StepRun.objects.of(reach.account_id).filter(_of_run(asked, "run__"), **runs)
+    rows: QuerySet[StepRun] = StepRun.objects.of(reach.account_id).filter(**runs)
     types = asked.get("types", CHILD_TYPES)
     if types == {"export"}:
         rows = rows.filter(step__kind=StepKind.EXPORT)
     elif types == {"import"}:
         rows = rows.exclude(step__kind=StepKind.EXPORT)
-    for name in ("_exportId", "_importId"):
-        if name in asked:
-            rows = rows.filter(step=asked[name])
-    if "_flowJobId" in asked:
-        rows = rows.filter(run=asked["_flowJobId"])
-    counts = COUNTS | {"numExport": F("came_in")}
-    return _by_counts(rows.select_related("run__canceled_by__user", "step"), asked, counts)
-
-
-def _of_run(asked: Mapping[str, Any], to_run: str) -> Q:
-    found = Q()
-    for name, column in (("_integrationId", "integration"), ("_flowId", "flow"), ("_flowId_in", "flow__in")):
-        if name in asked:
-            found &= Q(**{f"{to_run}{column}": asked[name]})
-    if "createdAt_gte" in asked:
-        found &= Q(**{f"{to_run}created_at__gte": asked["createdAt_gte"]})
-    if "createdAt_lte" in asked:
-        found &= Q(**{f"{to_run}created_at__lte": asked["createdAt_lte"] + SAME_MILLISECOND})
-    if "status" in asked:
-        found &= _of_status(asked["status"], to_run)
-    return found
-
-
-def _of_status(wanted: Iterable[str], to_run: str) -> Q:
-    found = Q()
-    for status in wanted:
-        found |= Q(**{f"{to_run}status": status})
-    return found
-
-
-def _by_counts(rows: Any, asked: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
-    for name, counted in counts.items():
-        for end in ("gte", "lte"):
-            value = asked.get(f"{name}_{end}")
-            if value is not None:
-                rows = rows.alias(**{name: counted}).filter(**{f"{name}__{end}": value})
-    return rows
+    shown = rows.select_related("run__canceled_by__user", "step")
+    return filtered(ChildFilters, shown, asked, reach.account_id)
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------

@@ -14,13 +14,13 @@ from apps.accounts.tokens import Scope
 from apps.api.acts import finished, named_errors, named_ids, retried_ids, retry
 from apps.api.caller import one
 from apps.api.failures import NOT_FOUND, conflict, invalid
+from apps.api.filters import filtered, parameters_of
 from apps.api.operations import ApiView, operation
 from apps.api.selectors.errors import (
-    ERROR_FILTERS,
-    OCCURRED,
-    SOURCE,
+    PAGES,
+    CountFilters,
     ErrorPage,
-    matching,
+    StepFilters,
     newest_page,
     open_by_flow,
     open_by_step,
@@ -55,6 +55,7 @@ from apps.errors.services.notes import assign_errors, tag_errors
 from apps.flows.models import Step, StepKind
 from apps.runs.models import Capture
 
+COUNT_FILTERS, STEP_FILTERS = parameters_of(CountFilters), parameters_of(StepFilters)
 STAGES = {StepKind.EXPORT: "page_generator", StepKind.LOOKUP: "page_processor_export"}
 
 
@@ -67,10 +68,10 @@ class FlowErrors(ApiView):
 
 
 class IntegrationErrors(ApiView):
-    @operation(query=(*OCCURRED, SOURCE), answer=FlowCountAnswer, many=True, scope=Scope.ERRORS)
+    @operation(query=COUNT_FILTERS, answer=FlowCountAnswer, many=True, scope=Scope.ERRORS)
     def get(self, request: Any, integration_id: str) -> Any:
         """How many open errors each flow of an integration has."""
-        names = {parameter.name for parameter in (*OCCURRED, SOURCE)}
+        names = {parameter.name for parameter in COUNT_FILTERS}
         asked = {name: value for name, value in self.query.items() if name in names}
         return open_by_flow(self.caller.integration(integration_id), asked)
 
@@ -92,7 +93,7 @@ class OfStep(ApiView):
         return rows
 
     def matching(self, step: Step) -> ErrorQuerySet:
-        return matching(self.errors(step), self.query, step.account_id)
+        return filtered(StepFilters, self.errors(step), self.query, step.account_id)
 
     def named(self, flow_id: str, step_id: str, to: Act) -> ErrorQuerySet:
         step = self.step(flow_id, step_id, to)
@@ -109,7 +110,7 @@ def answered(name: str, page: ErrorPage) -> Response:
 
 
 class StepErrors(OfStep):
-    @operation(query=ERROR_FILTERS, answer=OpenErrorsAnswer, scope=Scope.ERRORS)
+    @operation(query=(*STEP_FILTERS, *PAGES), answer=OpenErrorsAnswer, scope=Scope.ERRORS)
     def get(self, request: Any, flow_id: str, step_id: str) -> Response:
         """The open errors of a step, the newest first."""
         rows = self.matching(self.step(flow_id, step_id)).open()
@@ -117,7 +118,7 @@ class StepErrors(OfStep):
 
 
 class ResolvedErrors(OfStep):
-    @operation(query=ERROR_FILTERS, answer=ResolvedErrorsAnswer, scope=Scope.ERRORS)
+    @operation(query=(*STEP_FILTERS, *PAGES), answer=ResolvedErrorsAnswer, scope=Scope.ERRORS)
     def get(self, request: Any, flow_id: str, step_id: str) -> Response:
         """The errors of a step that a retry has, then its resolved ones, the latest first."""
         rows = self.matching(self.step(flow_id, step_id))

@@ -12,17 +12,16 @@ from apps.accounts.tokens import Scope
 from apps.api.acts import finished
 from apps.api.caller import one
 from apps.api.failures import NOT_FOUND, bad_query, conflict, invalid
+from apps.api.filters import filtered, parameters_of
 from apps.api.operations import ApiView, operation
 from apps.api.paging import Listed, limit_of, next_link
-from apps.api.queries import ENVIRONMENT, many, read_body, refuse_unknown, text, wire
+from apps.api.queries import ENVIRONMENT, read_body, refuse_unknown, text
 from apps.api.selectors.causes import CAUSE_FILTERS, Group, groups_of, heads
 from apps.api.selectors.errors import (
-    ERROR_FILTERS,
-    FACTS_ASKED,
-    PLACES,
+    PAGES,
     STATE,
+    InboxFilters,
     in_state,
-    matching,
     newest_page,
     next_address,
     within,
@@ -39,16 +38,16 @@ from apps.errors.querysets import RESOLVED, ErrorQuerySet
 from apps.errors.services import ActPlan, act_plan, resolve_errors, retry_errors
 from apps.errors.states import BulkKind, Passed
 
-ERROR_IDS = many(wire("errorIds", "Only these errors.", Kind.ERROR))
+INBOX_FILTERS = parameters_of(InboxFilters)
 CAUSE_ORDER = ("-last_seen_at", "-id")
 
 
 class Inbox(ApiView):
-    @operation(query=(STATE, *PLACES, *ERROR_FILTERS), answer=OpenErrorsAnswer, scope=Scope.ERRORS)
+    @operation(query=(STATE, *INBOX_FILTERS, *PAGES), answer=OpenErrorsAnswer, scope=Scope.ERRORS)
     def get(self, request: Any) -> Response:
         """The errors of the whole account, the newest first; the open ones unless told."""
         rows = in_state(within(self.caller.reach), self.query.get("state", "open"))
-        rows = matching(rows, self.query, self.caller.account.pk)
+        rows = filtered(InboxFilters, rows, self.query, self.caller.account.pk)
         return answered("errors", newest_page(request, self.caller.account, rows, self.query))
 
 
@@ -70,16 +69,14 @@ class ActOnMatching(ApiView):
         """The errors that a filter means. A name that is not known is refused, for it would mean more than was said."""
         if not isinstance(sent, dict):
             raise invalid('filter is an object, such as {"source": "application"}.', "filter")
-        names = (STATE, *PLACES, *FACTS_ASKED, ERROR_IDS, ENVIRONMENT)
+        names = (STATE, *INBOX_FILTERS, ENVIRONMENT)
         refuse_unknown(sent, {parameter.name.lower(): parameter for parameter in names})
         asked = read_body(sent, names)
         if not asked:
             raise bad_query('An empty filter means nothing. For all open errors say {"state": "open"}.', "filter")
         rows = within(self.caller.within(asked.get("environment", self.caller.environment)).reach)
         rows = in_state(rows, asked.get("state", "open"))
-        if "errorIds" in asked:
-            rows = rows.filter(pk__in=asked["errorIds"])
-        return matching(rows, asked, self.caller.account.pk)
+        return filtered(InboxFilters, rows, asked, self.caller.account.pk)
 
     def begun(self, errors: ErrorQuerySet, *, is_forced: bool) -> BulkAct:
         return resolve_errors(account=self.caller.account, member=self.caller.member, errors=errors)
