@@ -96,13 +96,19 @@ def unclassify_cause(*, cause: Cause, member: Member) -> BulkAct | None:
 
 
 def _steer(cause: Cause, member: Member) -> BulkAct | None:
-    """Begin or end the automatic attempts of open errors whose classes have changed; None where there are none."""
-    is_tried = Q(cause__classification__in=TRIED_AGAIN)
-    begins = is_tried & Q(
+    """Begin or end the automatic attempts of open errors whose classes have changed; None where there are none.
+
+    The causes are read first: joined to 20,000 errors they took most of the click.
+    """
+    facts = list(group_of(cause).values_list("pk", "classification", "flow__auto_resolve"))
+    begins = Q(
+        cause__in=[pk for pk, classification, is_on in facts if classification in TRIED_AGAIN and is_on],
         next_attempt_at__isnull=True, unit=ErrorUnit.RECORD, in_doubt=False, attempts__lt=MOST_ATTEMPTS,
-        flow__auto_resolve=True,
     )  # fmt: skip
-    ends = ~is_tried & Q(next_attempt_at__isnull=False)
+    ends = Q(
+        cause__in=[pk for pk, classification, _ in facts if classification not in TRIED_AGAIN],
+        next_attempt_at__isnull=False,
+    )
     steered = errors_of(cause).filter(OPEN).filter(begins | ends)
     if not steered.exists():
         return None
