@@ -8,7 +8,9 @@ EPOCH_MS = re.compile(r"-?[0-9]{9,15}", re.ASCII)
 
 def written(moment: datetime) -> str:
     """`2026-03-02T12:00:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def read_moment(text: str) -> datetime:

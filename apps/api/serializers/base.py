@@ -8,6 +8,7 @@ which takes ten times as long for a thousand rows.
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from types import MethodType
 from typing import Any
 
@@ -15,7 +16,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.api.moments import from_epoch_ms, read_moment, written
-from apps.core.ids import Kind, WrongIdError, parse_wire_id, wire_id
+from apps.core.ids import Kind, WrongIdError, parse_wire_id
 
 Writer = tuple[str, Callable[[Any], Any], Callable[[Any], Any] | None, bool]
 
@@ -28,6 +29,7 @@ class WireId(serializers.Field):
 
     def __init__(self, *kinds: Kind, **options: Any) -> None:
         self.kinds = kinds
+        self._beginning = f"{kinds[0]:08x}"
         super().__init__(**options)
 
     def to_internal_value(self, data: Any) -> int:
@@ -39,7 +41,7 @@ class WireId(serializers.Field):
         return self.fail("wrong", kind=" or ".join(kind.name.lower() for kind in self.kinds))
 
     def to_representation(self, value: int) -> str:
-        return wire_id(self.kinds[0], value)
+        return f"{self._beginning}{value:016x}"  # what `wire_id` says, which looks at each key first
 
 
 @extend_schema_field({"type": "string", "format": "date-time", "example": "2026-03-02T12:00:00.000Z"})
@@ -107,15 +109,26 @@ def getter(source: str) -> Callable[[Any], Any]:
     if source == "*":
         return lambda value: value
     names = source.split(".")
+    of_objects = attrgetter(source)
 
     def get(value: Any) -> Any:
+        try:
+            found = of_objects(value)
+        except AttributeError:
+            found = read(value)
+        return found() if type(found) is MethodType else found
+
+    def read(value: Any) -> Any:
         for name in names:
             if value is None:
                 return None
             value = value.get(name) if isinstance(value, dict) else getattr(value, name)
-        return value() if isinstance(value, MethodType) else value
+        return value
 
-    return get
+    def get_key(value: Any) -> Any:
+        return value.get(source) if type(value) is dict else get(value)
+
+    return get_key if len(names) == 1 else get
 
 
 def converter(field: Any) -> Callable[[Any], Any] | None:
