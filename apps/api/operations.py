@@ -26,6 +26,7 @@ from apps.api.serializers.base import Answer, Body
 from apps.api.serializers.failures import FailureAnswer
 from apps.api.throttling import AccountThrottle
 
+FAILURES: dict[Any, Any] = dict.fromkeys((400, 401, 403, 404, 409, 422, 429, 500), FailureAnswer)
 READING = frozenset({"get", "head", "options"})
 
 
@@ -53,12 +54,14 @@ def operation(
     scope: Scope | None = Scope.READ,
     is_strict: bool = False,
     is_kept: bool = True,
+    name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares a method of an `ApiView`: it is done by this, and the OpenAPI document is made from it.
 
-    The method returns what `answer` is rendered from (`many`: the rows, or a `Listed`), None for 204, or a `Response`
-    that is ready. `scope=None`: any token will do. `is_strict`: unknown names in the query are refused. `is_kept` is
-    false for a call that may be repeated and has no use for an idempotency key.
+    The method returns what `answer` is rendered from (`many`: the rows, or a `Listed`), None for 204, or a
+    `Response` that is ready. `scope=None`: any token will do. `is_strict`: unknown names in the query are
+    refused. `is_kept` is false for a call that may be repeated and has no use for an idempotency key. `name` is
+    the operation's id where the one made from its path is another's too.
     """
     names = (*query, *CHOOSING) if many else tuple(query)
     code = status or (200 if answer else 204)
@@ -70,7 +73,7 @@ def operation(
             return view.perform(spec, method, *args, **kwargs)
 
         call.operation = spec  # type: ignore[attr-defined]
-        return extend_schema(**documented(spec, method))(call)
+        return extend_schema(operation_id=name, **documented(spec, method))(call)
 
     return declared
 
@@ -81,13 +84,12 @@ def documented(spec: Operation, method: Callable[..., Any]) -> dict[str, Any]:
     good: Any = OpenApiResponse(description="Done.")
     if spec.answer is not None:
         good = spec.answer(many=True) if spec.many else spec.answer
-    failures = dict.fromkeys((400, 401, 403, 404, 409, 422, 429, 500), FailureAnswer)
     return {
         "summary": about.partition(".")[0],
         "description": about,
         "parameters": [parameter.documented() for parameter in spec.query],
         "request": spec.body,
-        "responses": {spec.status: good, **failures},
+        "responses": {spec.status: good, **FAILURES},
     }
 
 

@@ -15,6 +15,7 @@ from apps.api.views import (
     integrations,
     jobs,
     members,
+    metrics,
     nothing,
     steps,
     tags,
@@ -36,6 +37,7 @@ RESOURCES: tuple[list[URLPattern], ...] = (
     errors.urls,
     inbox.urls,
     tags.urls,
+    metrics.urls,
 )
 
 urlpatterns = [*chain.from_iterable(RESOURCES), re_path(r"", nothing.Nothing.as_view(), name="nothing")]

@@ -73,6 +73,8 @@ def read(answer: HttpResponse) -> Called:
     headers = {name: str(value) for name, value in answer.items()}
     if not answer.content:
         return Called(answer.status_code, None, headers)
+    if answer["Content-Type"].startswith("text/plain"):  # metrics
+        return Called(answer.status_code, None, headers)
     assert answer["Content-Type"] == "application/json", answer["Content-Type"]
     return Called(answer.status_code, orjson.loads(answer.content), headers)
 
@@ -90,7 +92,7 @@ def validator(place: str, method: str, status: int) -> Draft202012Validator | No
     declared = document()["paths"][place][method]["responses"]
     assert str(status) in declared, f"{method} {place} may answer {status}, but its operation does not say so"
     content = declared[str(status)].get("content")
-    if content is None:
+    if content is None or "application/json" not in content:
         return None
     schema = content["application/json"]["schema"] | {"components": document()["components"]}
     return Draft202012Validator(schema)

@@ -61,7 +61,7 @@ STAGES = {StepKind.EXPORT: "page_generator", StepKind.LOOKUP: "page_processor_ex
 
 # --- counts ----------------------------------------------------------------------------------------------------------
 class FlowErrors(ApiView):
-    @operation(answer=FlowErrorsAnswer, scope=Scope.ERRORS)
+    @operation(answer=FlowErrorsAnswer, scope=Scope.ERRORS, name="flow_errors")
     def get(self, request: Any, flow_id: str) -> Any:
         """How many open errors each step of a flow has."""
         return {"flowErrors": list(open_by_step(self.caller.flow(flow_id)))}
