@@ -1,6 +1,6 @@
 """The live topic of a log: lines that have come are put on top, the state in the head follows the run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -12,12 +12,22 @@ from apps.console.context import preferences_of
 from apps.console.flow_topics import key_of
 from apps.console.live import Told, topic
 from apps.console.loaded import run_of
-from apps.console.selectors.run_log import LogFilter, lines_since, log_filter, log_rows, newest_line
-from apps.runs.models import Run
+from apps.console.selectors.run_log import LogFilter, lines_between, log_filter, log_rows, newest_line
+from apps.runs.models import Run, RunLog
 
 
 def log_topic(run: Run, chosen: LogFilter) -> str:
     return f"log:{run.pk}.{chosen.text}"
+
+
+def keep_newest(request: HttpRequest, lines: Sequence[RunLog]) -> None:
+    """Remembers where the page began, so that what is written while it is made comes in live."""
+    request.flowmend_newest_line = lines[0].pk if lines else 0  # type: ignore[attr-defined]
+
+
+def newest_of(request: HttpRequest, run: Run, chosen: LogFilter) -> int:
+    kept: int | None = getattr(request, "flowmend_newest_line", None)
+    return newest_line(run, chosen) if kept is None else kept
 
 
 @topic("log")
@@ -26,12 +36,12 @@ def log_told(request: HttpRequest, key: str) -> Told:
     run_text, _, rest = key.partition(".")
     level, _, step = rest.partition(".")
     run, chosen = run_of(request, key_of(RunId, run_text)), log_filter(level, step)
-    newest = newest_line(run, chosen)
+    newest = newest_of(request, run, chosen)
 
     def fragments(since: str) -> Iterator[str]:
         seen = since.partition("-")[0]
         last = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else newest
-        rows = log_rows(lines_since(run, chosen, last)) if last < newest else []
+        rows = log_rows(lines_between(run, chosen, last, newest)) if last < newest else []
         facts = {
             "rows": rows,
             "run": run,

@@ -3,9 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from django.test import Client
 
 from apps.accounts.models import Account, Role
+from apps.console import log_topics
+from apps.console.views import run_logs
 from apps.flows.models import Flow
 from apps.runs.models import LogLevel, Run
 from tests.console.screens import html_of, keyed_error, log_line, signed_in, text_of
@@ -99,6 +102,35 @@ def test_new_lines_come_in_on_top_while_the_run_goes_on(page: Client, orders: Fl
     html = html_of(page, address)
     assert '<tbody id="log-lines" hx-swap-oob="afterbegin">' in html
     assert ("A-17 was refused" in html, "too quiet" in html) == (True, False)
+
+
+def test_a_line_comes_in_once_however_the_page_and_the_run_meet(
+    page: Client, orders: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(orders, status="running")
+    log_line(run, "before the page")
+    shown = run_logs.log_page
+
+    def page_while_the_run_goes_on(*args: Any) -> Any:
+        found = shown(*args)
+        log_line(run, "while the page is made")
+        return found
+
+    monkeypatch.setattr(run_logs, "log_page", page_while_the_run_goes_on)
+    address: Any = page.get(f"/runs/{run.pk}/log/").context["live_url"]
+    between = log_topics.lines_between
+
+    def lines_while_the_run_goes_on(*args: Any) -> Any:
+        log_line(run, "while the lines are read")
+        return between(*args)
+
+    monkeypatch.setattr(log_topics, "lines_between", lines_while_the_run_goes_on)
+    first: Any = page.get(address)
+    html = first.content.decode()
+    assert ("while the page is made" in html, "while the lines are read" in html) == (True, False)
+    version = first.headers["Live-Version"]
+    second = html_of(page, address.partition("&v=")[0] + f"&v={version}")
+    assert ("while the page is made" in second, "while the lines are read" in second) == (False, True)
 
 
 def test_the_head_follows_the_end_of_the_run(page: Client, orders: Flow) -> None:

@@ -70,9 +70,14 @@ def log_page(run: Run, chosen: LogFilter, cursor: str) -> KeysetPage[RunLog]:
     return keyset_page(with_errors(chosen.lines(run)), cursor=cursor, size=LOG_PAGE)
 
 
-def lines_since(run: Run, chosen: LogFilter, last: int) -> list[RunLog]:
-    """What has come behind a line, newest first; of very many the newest."""
-    return list(with_errors(chosen.lines(run)).filter(pk__gt=last).order_by("-id")[:LOG_PAGE])
+def newest_lines(run: Run, chosen: LogFilter) -> list[RunLog]:
+    return list(with_errors(chosen.lines(run)).order_by("-id")[:LOG_PAGE])
+
+
+def lines_between(run: Run, chosen: LogFilter, last: int, newest: int) -> list[RunLog]:
+    """What has come behind a line, up to the one that was newest then, newest first; of very many the newest."""
+    rows = with_errors(chosen.lines(run)).filter(pk__gt=last, pk__lte=newest)
+    return list(rows.order_by("-id")[:LOG_PAGE])
 
 
 def newest_line(run: Run, chosen: LogFilter) -> int:

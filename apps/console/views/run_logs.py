@@ -14,7 +14,7 @@ from apps.console.context import Crumb, preferences_of
 from apps.console.filters import address_with, choice_filter
 from apps.console.live import live_address
 from apps.console.loaded import run_of, steps_of
-from apps.console.log_topics import log_topic
+from apps.console.log_topics import keep_newest, log_topic
 from apps.console.selectors.run_log import log_filter, log_page, log_rows
 from apps.console.views.flows import QUICK_S, SLOW_S, flow_crumbs
 from apps.console.views.reading import cursor_of
@@ -44,6 +44,8 @@ def run_log(request: HttpRequest, run_id: int) -> HttpResponseBase:
     except BadCursorError as error:
         return render(request, "run/damaged.html", context | {"why": str(error)})
     is_tail = not cursor and not run.has_stopped
+    if is_tail:
+        keep_newest(request, page.rows)
     context |= {
         "rows": log_rows(page.rows),
         "chosen": chosen,

@@ -13,7 +13,7 @@ from apps.console.context import Crumb
 from apps.console.filters import choice_filter
 from apps.console.loaded import head_of
 from apps.console.selectors.flow_page import FlowHead, Node, latest_run
-from apps.console.selectors.run_log import lines_since, log_filter, log_rows
+from apps.console.selectors.run_log import log_filter, log_rows, newest_lines
 from apps.console.selectors.run_page import RunView
 from apps.console.selectors.settings import step_subject_of
 from apps.console.selectors.step_page import StepPage
@@ -94,7 +94,7 @@ def log_context(request: HttpRequest, run: Run, node: Node) -> dict[str, Any]:
     chosen = log_filter(request.GET.get("level", ""), str(node.step.pk))
     level = f"&level={chosen.level}" if chosen.level else ""
     return {
-        "log_rows": log_rows(lines_since(run, chosen, 0)),
+        "log_rows": log_rows(newest_lines(run, chosen)),
         "level_filter": choice_filter(request, "level", "Level", LEVEL_CHOICES),
         "log_url": f"{reverse('console:run-log', args=[run.pk])}?step={node.step.pk}{level}",
         "may_retry": may_do(request, Act.RETRY_ERRORS, run.integration_id),
