@@ -196,8 +196,8 @@ class Error(HotScoped):
             models.Index(fields=["account", "-id"], name="errors_open_units", condition=OPEN_UNITS),
             models.Index(fields=["cause", "-id"], name="errors_by_cause"),
             models.Index(
-                fields=["cause"],
-                include=["account", "next_attempt_at", "attempts", "retry_run"],
+                fields=["cause", "next_attempt_at"],
+                include=["account", "attempts", "retry_run"],
                 name="errors_at_work",
                 condition=AT_WORK,
             ),

@@ -254,7 +254,7 @@ def retry_facts(reach: Reach, ids: list[int]) -> list[tuple[int, datetime | None
     """(cause, its next automatic attempt, how often that error was tried, errors under a retry); one query."""
     errors = Error.objects.of(reach.account_id).filter(cause=OuterRef("pk")).order_by()
     soonest = errors.filter(DUE_FOR_RETRY).order_by("next_attempt_at")
-    under_retry = errors.filter(RETRYING, ~DUE_FOR_RETRY).values("cause").annotate(n=Count("pk"))
+    under_retry = errors.filter(RETRYING, ~DUE_FOR_RETRY).values("cause").annotate(n=Count("*"))
     facts = Cause.objects.of(reach.account_id).filter(pk__in=ids).order_by()
     return list(
         facts.values_list(
