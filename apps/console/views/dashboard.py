@@ -105,6 +105,8 @@ def completed(request: HttpRequest, slug: str = "") -> HttpResponse:
     context |= {
         "narrowed": narrowed,
         "span": span,
+        "history_query": f"history/?{span.started_query}",
+        "resolved_url": f"{reverse('console:error-list')}?state=resolved&reason=auto&{span.resolved_query}&flow=",
         "csv_url": address_with(request, format="csv"),
         "live_url": live_address(
             request, "shell", dashboard_topic(frame.integration, [row.flow.pk for row in shown["rows"]])
