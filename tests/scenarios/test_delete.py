@@ -5,7 +5,7 @@ import pytest
 from apps.errors.models import BulkItem, Comment, Error, ErrorTag, RetryData, RetryItem, RetryVersion, Tag
 from apps.errors.services import delete_errors, edit_retry_data, resolve_errors
 from apps.errors.services.notes import comment_on_error, tag_errors
-from apps.runs.models import StepRun
+from apps.runs.models import RunLog, StepRun
 from tests.factories import make_member, step_of
 from tests.fakes.running import World, books
 from tests.scenarios.retry_world import attempt, flaky, records, retry, run_once, work_retries
@@ -41,6 +41,7 @@ def test_only_resolved_errors_are_deleted_and_the_books_balance(world, member):
     assert set(Error.unscoped.values_list("key", flat=True)) == {"2", "3"}
     for kept in (RetryData, RetryVersion, Comment, ErrorTag):
         assert not kept.unscoped.filter(error_id=one.pk).exists()
+    assert sorted(RunLog.unscoped.filter(error_id__isnull=False).values_list("key", flat=True)) == ["2", "3"]
     assert not Error.objects.of(one.account_id).search("refused").filter(pk=one.pk).exists()
     counts = StepRun.unscoped.get(step=step_of(world.flow), run=one.run_id)
     assert (counts.errors, counts.user_resolved, counts.removed_errors) == (3, 0, 1)

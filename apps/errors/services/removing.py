@@ -22,7 +22,7 @@ from apps.errors.search import remove_texts
 from apps.errors.services.counting import shift_step_runs, shift_watched
 from apps.errors.services.resolving import locked_errors
 from apps.errors.states import ErrorState, ErrorUnit, Reason
-from apps.runs.models import StepRun
+from apps.runs.models import RunLog, StepRun
 
 REMOVED = "deleted"
 REMOVED_SUMS = ["removed_errors", "removed_unit_errors", "removed_attempts"]
@@ -43,6 +43,7 @@ def remove_errors(account: int, errors: Sequence[Error]) -> None:
     remove_texts(ids)
     for kept in (Assignment, Comment, ErrorTag, RetryVersion, RetryData):
         kept.objects.of(account).filter(error_id__in=ids).delete()
+    RunLog.objects.of(account).filter(run__in={e.run_id for e in errors}, error_id__in=ids).delete()
     Cause.objects.of(account).filter(sample_error_id__in=ids).update(sample_error=None)
     rows = Error.objects.of(account).filter(pk__in=ids)
     rows._raw_delete(rows.db)  # nothing points to an error with a constraint: no need to read them all first
