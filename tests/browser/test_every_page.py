@@ -8,16 +8,19 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from apps.accounts.models import Member
+from apps.core.clock import wall_now
 from apps.errors.models import Error, ErrorTag, Tag
 from apps.errors.services import edit_retry_data, retry_errors
 from apps.errors.services.uploads import keep_upload
 from apps.errors.services.views import save_view
 from apps.flows.models import Connection, Revision
+from apps.runs.waking import come_back
 from tests.browser.drafts import draft_run
 from tests.browser.driver import Driver
 from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.screens import furnish
-from tests.factories import make_account, make_retry_data
+from tests.console.test_connection_health import break_down, note_tests, token
+from tests.factories import make_account, make_connection, make_retry_data
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -31,10 +34,18 @@ PAGES = [  # in curly brackets: ids of the scene
     "/integrations/birds/flows/",
     "/integrations/birds/dashboard/completed/",
     "/integrations/birds/dashboard/running/",
+    "/integrations/birds/connections/",
+    "/integrations/birds/settings/",
+    "/integrations/new/",
+    "/integrations/?q=nowhere",
+    "/analytics/",
+    "/integrations/birds/analytics/?range=7d&tables=errors,ms",
+    "/flows/{flow}/analytics/?range=1h",
     "/connections/",
     "/connections/new/",
     "/connections/new/http/",
     "/connections/{connection}/",
+    "/connections/{away}/",
     "/connections/{connection}/edit/",
     "/connections/{connection}/delete",
     "/flows/{flow}/",
@@ -85,11 +96,18 @@ PAGES = [  # in curly brackets: ids of the scene
     "/errors/views/",
     "/errors/?view=list",
     "/errors/?q=nothing&state=all&step={step}",
+    "/profile/",
+    "/help/",
+    "/help/workers/",
+    "/help/connector/",
+    "/records/?q=nothing",
     "/design/",
     "/design/?toast",
 ]
 HANDFULS = [PAGES[start::10] for start in range(10)]  # what stands on them is made once for several
-PAGES_BEFORE_THE_FIRST_FLOW = ["/dashboard/completed/?first", "/integrations/?first", "/connections/?first"]
+PAGES_BEFORE_THE_FIRST_FLOW = [
+    "/dashboard/completed/?first", "/integrations/?first", "/connections/?first", "/analytics/?first",
+]  # fmt: skip
 
 
 def test_the_pages_before_signing_in_are_accessible_fit_and_obey_the_policy(
@@ -116,6 +134,17 @@ def edited(error: Error) -> dict[str, int]:
     content = orjson.dumps([entry, {"error": "nonsense"}])
     upload = keep_upload(account=mara.account, member=mara, name="errors.json", content=content)
     return {"upload": upload.pk}
+
+
+def broken_down(scene: Scene) -> dict[str, int]:
+    """A connection that was tested, went offline twice, and whose token ends soon."""
+    away = make_connection(scene.account, name="Shop", kind="http", secrets={"bearer_token": token(wall_now())})
+    note_tests(away, 40, 60)
+    break_down(away)
+    away.refresh_from_db()
+    come_back(away)
+    break_down(away)
+    return {"away": away.pk}
 
 
 def noted(error: Error) -> dict[str, int]:
@@ -162,6 +191,7 @@ def test_pages_are_accessible_fit_and_obey_the_policy(
         "error": error.pk,
         "cause": error.cause_id,
         "connection": warehouse.pk,
+        **broken_down(scene),
         **retried(scene),
         **edited(error),
         **noted(error),

@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 
 from apps.accounts.models import Profile
 from tests.browser.driver import Driver
+from tests.console.scenes import make_scene
+from tests.factories import step_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PLACE_IN_PANEL = """(({ y, height }, panel) => [y - panel.y, height])(
@@ -114,6 +116,46 @@ def test_keys_do_nothing_inside_a_field(signed_in: Driver) -> None:
         expect(page.locator("html")).to_have_attribute("data-theme", "system")
 
     on_design_page(signed_in, steps)
+
+
+def test_keys_lead_to_places_neighbors_and_new_rows_and_pause_what_is_live(signed_in: Driver) -> None:
+    scene = make_scene(get_user_model().objects.get(username="mara"))
+    source, target = step_of(scene.strikes, "source"), step_of(scene.strikes, "target")
+    list_of = "/flows/{}/steps/{}/errors/open/".format
+
+    def pressed(page: Page, *keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+
+    def looks(page: Page) -> None:
+        page.goto("/help/")
+        for key, place in (("d", "/dashboard/completed/"), ("e", "/errors/"), ("i", "/integrations/"),
+                           ("c", "/connections/"), ("a", "/analytics/")):  # fmt: skip
+            pressed(page, "g", key)
+            expect(page).to_have_url(place)
+        page.goto(list_of(scene.strikes.pk, target.pk))
+        pressed(page, "p")
+        expect(page.locator("[data-live-word]")).to_have_text("Paused")
+        pressed(page, "p", "/")
+        expect(page.locator("[data-live-word]")).to_have_text("Live")
+        expect(page.locator("#main input[name=q]")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.locator("h1").click()
+        pressed(page, "[")
+        expect(page).to_have_url(list_of(scene.strikes.pk, source.pk))
+        pressed(page, "]")
+        expect(page).to_have_url(list_of(scene.strikes.pk, target.pk))
+
+    def comes(page: Page) -> None:
+        page.goto(list_of(scene.strikes.pk, target.pk))
+        page.evaluate(
+            "document.getElementById('new-errors').innerHTML = '<a class=newrows href=\"\" data-key=.>New</a>'"
+        )
+        with page.expect_navigation():
+            pressed(page, ".")
+
+    signed_in.run(looks)
+    signed_in.run(comes)
 
 
 def test_a_member_can_switch_the_keys_off(signed_in: Driver) -> None:
