@@ -12,7 +12,7 @@ const DAY_S = 86400;
 const TIMES = [
   [DAY_S * 365, "{YYYY}", null, null, null, null, null, null, 1],
   [DAY_S * 28, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [DAY_S, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [DAY_S, "{D} {MMM}", null, null, null, null, null, null, 1],
   [3600, "{HH}:00", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
   [1, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
 ];
@@ -194,7 +194,7 @@ function draw(box) {
   const common = { stroke: axis, grid, ticks: { show: false }, font: `11px ${FONT}` };
   const plot = new uPlot({
     ...sizeOf(box),
-    padding: [8, 12, 0, 0],
+    padding: [8, 24, 0, 0],
     legend: { show: false },
     tzDate: (second) => uPlot.tzDate(new Date(second * 1000), zone),
     cursor: {
