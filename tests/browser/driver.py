@@ -38,6 +38,23 @@ window.policyViolations = [];
 document.addEventListener("securitypolicyviolation",
   (event) => window.policyViolations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}`));
 """
+# what moves by itself while a page comes in; a click or a key of somebody is allowed to move something
+WATCH_SHIFTS = """
+window.layoutShift = 0;
+new PerformanceObserver((list) => {
+  for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.layoutShift += shift.value;
+}).observe({type: "layout-shift", buffered: true});
+"""
+MOST_SHIFT = 0.01
+SETTLED = "() => document.fonts.ready.then(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))))"
+# what asks to be clicked and no key can get to, or only after all else
+UNREACHABLE = """() => {
+  const reached = "a[href], button, input, select, textarea, summary, label, option, [tabindex='0']";
+  const seen = [...document.body.querySelectorAll("*")].filter((element) => element.checkVisibility());
+  const faults = seen.filter((element) => element.tabIndex > 0 || (element.matches("a") && !element.href)
+    || (getComputedStyle(element).cursor === "pointer" && !element.closest(reached)));
+  return faults.slice(0, 3).map((element) => element.outerHTML.slice(0, 160));
+}"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 T = TypeVar("T")
 
@@ -72,6 +89,7 @@ class Driver:
         )
         context.add_cookies([cookie | {"url": self.address} for cookie in self.cookies])
         context.add_init_script(WATCH_POLICY)
+        context.add_init_script(WATCH_SHIFTS)
         try:
             return steps(context.new_page())
         finally:
@@ -88,6 +106,9 @@ def _inspected(context: BrowserContext, path: str, shots: Path | None) -> list[s
     page.on("console", lambda message: _note(problems, message.type, message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(path)
+    page.evaluate(SETTLED)
+    problems += _moved(page)
+    problems += [f"out of reach of the keyboard: {element}" for element in page.evaluate(UNREACHABLE)]
     # evaluated over the debugging protocol: the page's policy forbids an injected <script>, as it should
     page.evaluate(AXE)
     for theme, rules in RULES.items():
@@ -101,6 +122,11 @@ def _inspected(context: BrowserContext, path: str, shots: Path | None) -> list[s
     problems += page.evaluate("window.policyViolations")
     page.close()
     return [f"{path}: {problem}" for problem in problems]
+
+
+def _moved(page: Page) -> list[str]:
+    shift = page.evaluate("window.layoutShift")
+    return [f"its parts move by {shift:.3f} while it comes in"] if shift > MOST_SHIFT else []
 
 
 def _problems_at(page: Page, width: int, rules: dict[str, Any]) -> list[str]:

@@ -9,11 +9,13 @@ from django.contrib.auth import get_user_model
 
 from apps.accounts.models import Member
 from apps.core.clock import wall_now
+from apps.engine.records import key_hash
 from apps.errors.models import Error, ErrorTag, Tag
 from apps.errors.services import edit_retry_data, retry_errors
 from apps.errors.services.uploads import keep_upload
 from apps.errors.services.views import save_view
 from apps.flows.models import Connection, Revision
+from apps.flows.services import apply_definition, set_connection
 from apps.runs.waking import come_back
 from tests.browser.drafts import draft_run
 from tests.browser.driver import Driver
@@ -25,7 +27,7 @@ from tests.factories import make_account, make_connection, make_retry_data
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/"]
-PAGES = [  # in curly brackets: ids of the scene
+PAGES = [  # in curly brackets: ids of the scene; tests/console/test_pages.py tells which page is missing
     "/dashboard/completed/",
     "/dashboard/completed/?range=24h&sort=flow&flow=nothing",
     "/dashboard/running/",
@@ -51,6 +53,12 @@ PAGES = [  # in curly brackets: ids of the scene
     "/flows/{flow}/",
     "/flows/{flow}/history/?open={run}",
     "/flows/{flow}/history/?range=1h&status=canceled&empty=hide",
+    "/flows/{flow}/history/compare/?a={ended}&b={run}",
+    "/flows/{listening}/address/",
+    "/flows/{listening}/address/renew/",
+    "/flows/{flow}/steps/{step}/",
+    "/flows/{flow}/steps/{step}/mapping/",
+    "/flows/{flow}/steps/{step}/log/",
     "/flows/{flow}/definition/",
     "/flows/{flow}/definition/?revision=1",
     "/flows/{flow}/definition/restore/?revision=1",
@@ -69,6 +77,7 @@ PAGES = [  # in curly brackets: ids of the scene
     "/flows/{flow}/errors/retries/",
     "/flows/{flow}/steps/{step}/errors/{error}/",
     "/flows/{flow}/steps/{step}/errors/{error}/data/",
+    "/flows/{flow}/steps/{step}/errors/{error}/request/",
     "/flows/{flow}/steps/{step}/errors/{error}/response/",
     "/flows/{flow}/steps/{step}/errors/{error}/history/",
     "/runs/{run}/",
@@ -76,6 +85,8 @@ PAGES = [  # in curly brackets: ids of the scene
     "/runs/{retry}/",
     "/acts/{act}/",
     "/errors/retry?error={error}",
+    "/errors/resolve?error={error}",
+    "/errors/reopen?error={error}",
     "/errors/",
     "/errors/?view=causes&tab=snoozed",
     "/errors/?view=causes&class=value",
@@ -101,6 +112,7 @@ PAGES = [  # in curly brackets: ids of the scene
     "/help/workers/",
     "/help/connector/",
     "/records/?q=nothing",
+    "/records/A-3/",
     "/design/",
     "/design/?toast",
 ]
@@ -108,6 +120,15 @@ HANDFULS = [PAGES[start::10] for start in range(10)]  # what stands on them is m
 PAGES_BEFORE_THE_FIRST_FLOW = [
     "/dashboard/completed/?first", "/integrations/?first", "/connections/?first", "/analytics/?first",
 ]  # fmt: skip
+ARRIVALS = """
+flow: arrivals
+integration: birds
+steps:
+  - key: sender
+    export: {connection: Sender}
+  - key: note
+    log: "{{ record.id }}"
+"""
 
 
 def test_the_pages_before_signing_in_are_accessible_fit_and_obey_the_policy(
@@ -152,9 +173,15 @@ def noted(error: Error) -> dict[str, int]:
     mara = Member.objects.of(error.account_id).get(user__username="mara")
     tag = Tag.unscoped.create(account_id=error.account_id, name="supplier asked")
     ErrorTag.unscoped.create(account_id=error.account_id, error=error, tag=tag)
-    Error.unscoped.filter(pk=error.pk).update(has_notes=True, assignee=mara)
+    Error.unscoped.filter(pk=error.pk).update(has_notes=True, assignee=mara, key_hash=key_hash(error.key))
     save_view(member=mara, name="Mine", query=f"tag={tag.pk}&assignee=me", is_shared=True)
     return {"tag": tag.pk}
+
+
+def listening(scene: Scene) -> dict[str, int]:
+    """A flow that takes requests."""
+    set_connection(account=scene.account, name="Sender", kind="webhook", config={"verification": "none"})
+    return {"listening": apply_definition(account=scene.account, text=ARRIVALS).flow.pk}
 
 
 def write_definition(scene: Scene) -> None:
@@ -190,12 +217,14 @@ def test_pages_are_accessible_fit_and_obey_the_policy(
         "step": error.step_id,
         "error": error.pk,
         "cause": error.cause_id,
+        "ended": Error.objects.of(scene.account).earliest("pk").run_id,
         "connection": warehouse.pk,
         **broken_down(scene),
         **retried(scene),
         **edited(error),
         **noted(error),
         **draft_run(error),
+        **listening(scene),
     }
     assert signed_in.inspect(*(path.format(**ids) for path in paths), shots=shot_folder) == []
 
