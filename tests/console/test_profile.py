@@ -52,6 +52,7 @@ def test_the_profile_is_the_users_own_and_in_the_user_menu(client: Client, page:
     assert '<a href="/profile/">' in html_of(page, "/errors/")
     loner: User = make_user("loner")  # a member of no account has a profile too
     own = signed_in(loner)
+    assert "Order of dates" in html_of(own, "/profile/")
     own.post("/profile/", FIELDS)
     assert Profile.objects.get().user == loner
 

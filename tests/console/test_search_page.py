@@ -79,6 +79,12 @@ def test_what_belongs_to_others_is_not_found(page: Client, step: Step) -> None:
         assert "Nothing was found" in search(page, question)
 
 
+def test_an_id_that_is_not_there_is_told_as_such(page: Client, step: Step) -> None:
+    assert "There is no run r-99 in production that you may see." in search(page, "r-99")
+    assert "There is no root cause c-7 in production" in search(page, "c-7")
+    assert "There is no" not in search(page, "x-99")
+
+
 def percent(text: str) -> str:
     return quote(text.encode("utf-8", "surrogatepass"), safe="")
 

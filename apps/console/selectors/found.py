@@ -47,16 +47,30 @@ def found_for(reach: Reach, question: str) -> Found:
     return Found(record, list(named.order_by("name", "pk")[:MOST_FLOWS]), list(with_names[:MOST_ERRORS]))
 
 
+KINDS = {Kind.RUN: "run", Kind.ERROR: "error", Kind.CAUSE: "root cause", Kind.FLOW: "flow"}
+
+
 def address_of_id(reach: Reach, text: str) -> str:
     """The page of what a short id (`r-48213`, `e-9184413`) names within reach; "" for anything else. One query."""
+    named = _named_by(text)
+    return _address(reach, *named) if named else ""
+
+
+def kind_of_id(text: str) -> str:
+    """`run` for `r-48213`, whether it is there or not; "" for what is no id."""
+    named = _named_by(text)
+    return KINDS[named[0]] if named else ""
+
+
+def _named_by(text: str) -> tuple[Kind, int] | None:
     if "-" not in text:
-        return ""
-    for kind in (Kind.RUN, Kind.ERROR, Kind.CAUSE, Kind.FLOW):
+        return None
+    for kind in KINDS:
         try:
-            return _address(reach, kind, parse_short_id(text, kind))
+            return kind, parse_short_id(text, kind)
         except WrongIdError:
             continue
-    return ""
+    return None
 
 
 def _address(reach: Reach, kind: Kind, key: int) -> str:

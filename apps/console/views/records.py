@@ -14,7 +14,7 @@ from apps.console.context import Crumb
 from apps.console.filters import Filter, address_with, choice_filter
 from apps.console.live import live_address
 from apps.console.selectors.error_filters import LONGEST_QUESTION
-from apps.console.selectors.found import Found, address_of_id, found_for
+from apps.console.selectors.found import Found, address_of_id, found_for, kind_of_id
 from apps.console.views.reading import cursor_of
 from apps.core.pagination import BadCursorError
 from apps.engine.records import key_hash
@@ -39,6 +39,7 @@ def search(request: HttpRequest) -> HttpResponseBase:
     context = {
         "crumbs": [Crumb("Search")],
         "question": question,
+        "looks_like_id": kind_of_id(question),
         "found": found,
         "live_url": live_address(request, "shell"),
     }
