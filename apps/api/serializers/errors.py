@@ -90,8 +90,8 @@ class RequestAnswer(Answer):
     status = serializers.CharField(allow_blank=True)
     sentAt = Moment(source="sent_at")
     ms = serializers.IntegerField(help_text="How long the answer took, in milliseconds.")
-    request = AnyJson(allow_null=True)
-    response = AnyJson(allow_null=True)
+    request = AnyJson()
+    response = AnyJson()
 
 
 # --- acts ------------------------------------------------------------------------------------------------------------
