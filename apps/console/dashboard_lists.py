@@ -10,7 +10,7 @@ from apps.console.context import preferences_of
 from apps.console.filters import Choice, Filter, address_with, choice_filter, hidden_fields, sort_links
 from apps.console.narrowing import Criterion
 from apps.console.ranges import PRESETS, Range, range_of
-from apps.console.selectors.completed import FlowRow
+from apps.console.selectors.completed import FlowRow, IntegrationFacts
 from apps.console.selectors.running import Work
 from apps.console.statuses import look_of
 from apps.flows.models import Integration
@@ -128,7 +128,7 @@ def running_filters(request: HttpRequest, rows: list[Work]) -> list[Filter]:
 
 
 # --- filters of both ------------------------------------------------------------------------------------------------
-def integration_filter(request: HttpRequest, integrations: Iterable[Integration]) -> Filter:
+def integration_filter(request: HttpRequest, integrations: Iterable[Integration | IntegrationFacts]) -> Filter:
     names = {integration.slug: integration.name for integration in integrations}
     options = sorted(names.items(), key=lambda option: option[1].casefold())
     return choice_filter(request, "integration", "Integration", [("", "all"), *options])

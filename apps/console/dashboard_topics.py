@@ -110,7 +110,7 @@ def running_told(request: HttpRequest, key: str) -> Told:
             "works": works,
             "n_new": runs_since(reach, newest),
             "may_cancel": {work.run.pk for work in works if may_do(request, Act.CANCEL_RUN, work.run.integration_id)},
-            "strip": strip_of(reach, open_counts(reach), midnight_of(request)),
+            "strip": strip_of(reach, open_counts(reach, with_last=False), midnight_of(request)),
             "is_account": reach == reach_of(request),
             "errors_query": _errors_query(request, reach),
             "n_running": pulse_of(request).running,

@@ -70,10 +70,12 @@ class Strip:
         return f"{MOST_WAITING:,}+" if self.auto_retrying > MOST_WAITING else f"{self.auto_retrying:,}"
 
 
-def open_counts(reach: Reach) -> dict[int, OpenCount]:
-    """By flow; flows without a state are left out."""
-    rows = StepState.objects.of(reach.account_id).filter(**reach.where()).order_by()
-    found = rows.values_list("flow_id").annotate(Sum("open_errors"), Max("last_error_at"))
+def open_counts(reach: Reach, *, with_last: bool = True) -> dict[int, OpenCount]:
+    """By flow; flows without a state are left out. `with_last`: when the last error came, which of many flows costs."""
+    rows = StepState.objects.of(reach.account_id).filter(**reach.where()).order_by().values_list("flow_id")
+    if not with_last:
+        return {flow: OpenCount(total or 0, None) for flow, total in rows.annotate(Sum("open_errors"))}
+    found = rows.annotate(Sum("open_errors"), Max("last_error_at"))
     return {flow: OpenCount(total or 0, last) for flow, total, last in found}
 
 
@@ -102,7 +104,8 @@ def _causes(reach: Reach, midnight: datetime) -> tuple[int, int]:
 def _waiting(reach: Reach, flow_ids: list[int]) -> list[datetime]:
     """When the next automatic attempts are due, soonest first, `MOST_WAITING` and one at most."""
     due = Error.objects.of(reach.account_id).filter(next_attempt_at__isnull=False, flow__in=flow_ids)
-    return list(due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True)[: MOST_WAITING + 1])
+    soonest = due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True)[: MOST_WAITING + 1]
+    return [moment for moment in soonest if moment is not None]
 
 
 def last_day(reach: Reach, flow_ids: list[int]) -> Day:

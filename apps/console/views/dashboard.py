@@ -77,10 +77,10 @@ class Frame:
         return [account, integrations, Crumb(self.integration.name, home), Crumb(title)]
 
 
-def frame_of(request: HttpRequest, slug: str) -> Frame:
+def frame_of(request: HttpRequest, slug: str, *, with_last: bool = True) -> Frame:
     integration = get_integration(request, slug) if slug else None
     reach = reach_of(request).within(integration.pk) if integration else reach_of(request)
-    return Frame(request, integration, reach, open_counts(reach))
+    return Frame(request, integration, reach, open_counts(reach, with_last=with_last))
 
 
 # --- completed ------------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def running(request: HttpRequest, slug: str = "") -> HttpResponse:
     """The runs under way, and the queue below them."""
     if not slug and not pulse_of(request).flows:
         return first_run(request)
-    frame = frame_of(request, slug)
+    frame = frame_of(request, slug, with_last=False)
     everything = works(frame.reach)
     narrowed = narrow(request, everything, RUN_CRITERIA)
     shown = narrowed.rows
