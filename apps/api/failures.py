@@ -94,9 +94,7 @@ def told(error: Exception, context: Mapping[str, Any]) -> tuple[int, list[Proble
             return code, [problem(name, NOT_FOUND if code == 404 else message_of(error))]
     request_id = request_id_of(context["request"]._request)
     logger.error("%s: the API failed", request_id, exc_info=error)
-    return 500, [
-        problem("internal_error", f"Flowmend failed on this call. Nothing was changed. Its id is {request_id}.")
-    ]
+    return 500, [problem("internal_error", f"Flowmend failed on this call. Its id is {request_id}.")]
 
 
 def sentence_of(mistake: Any) -> str:

@@ -112,6 +112,8 @@ def with_pipeline(text: str, facts: FlowFacts, body: Mapping[str, Any]) -> str:
     if "pageProcessors" not in body:
         return text
     steps, raw = {step.pk: step for step in facts.steps}, read(text)
+    if not isinstance(raw.get("steps"), list):
+        raise invalid("This flow's definition has no steps: send another one as definition.", "definition")
     named = [chosen_step(steps, entry, at) for at, entry in enumerate(body["pageProcessors"])]
     keys = [step.key for step in named]
     present = [steps[entry[entry["type"]]].key for entry in facts.processors]

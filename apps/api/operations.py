@@ -27,7 +27,7 @@ from apps.api.serializers.failures import FailureAnswer
 from apps.api.throttling import AccountThrottle
 
 FAILURES: dict[Any, Any] = dict.fromkeys((400, 401, 403, 404, 409, 422, 429, 500), FailureAnswer)
-READING = frozenset({"get", "head", "options"})
+READING = frozenset({"get"})
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,14 @@ def operation(
     refused. `is_kept` is false for a call that may be repeated and has no use for an idempotency key. `name` is
     the operation's id where the one made from its path is another's too.
     """
-    names = (*query, *CHOOSING) if many else tuple(query)
     code = status or (200 if answer else 204)
-    spec = Operation((*names, ENVIRONMENT), body, answer, many, code, scope, is_strict, is_kept)
 
     def declared(method: Callable[..., Any]) -> Callable[..., Any]:
+        # what is named by its id is changed wherever it is; lists and acts on many may be narrowed to one environment
+        narrowing = (ENVIRONMENT,) if method.__name__ in READING or is_strict else ()
+        names = (*query, *(CHOOSING if many else ()), *narrowing)
+        spec = Operation(names, body, answer, many, code, scope, is_strict, is_kept)
+
         @wraps(method)
         def call(view: "ApiView", request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
             return view.perform(spec, method, *args, **kwargs)
@@ -113,7 +116,7 @@ class ApiView(APIView):
         sent = self.sent
         if self.spec.body is None:
             return {}
-        serializer = self.spec.body(data=sent, partial=self.request.method == "PATCH")
+        serializer = self.spec.body(data=sent)
         serializer.is_valid(raise_exception=True)
         found: dict[str, Any] = serializer.validated_data
         return found

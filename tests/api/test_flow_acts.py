@@ -9,7 +9,7 @@ from apps.accounts.tokens import Scope
 from apps.core.clock import read_now
 from apps.core.ids import Kind, wire_id
 from apps.flows.models import Checkpoint, Connection, Flow, Step
-from apps.flows.services import apply_definition
+from apps.flows.services import apply_definition, move_checkpoint
 from apps.runs.models import Run
 from tests.api.client import api_of
 from tests.factories import make_connection, make_flow, make_integration, make_member, make_run, step_of
@@ -161,6 +161,8 @@ def test_the_audit_of_a_flow_tells_who_changed_what(api, owner, strikes):
     assert newest["byUser"]["email"] == owner.user.email
     assert newest["fieldChanges"] == [{"fieldPath": "enabled", "oldValue": True, "newValue": False}]
     assert (first["event"], first["source"]) == ("flow.apply", "command")
+    move_checkpoint(step=step_of(strikes, "strikes"), value={"files": 1})
+    assert api.call("GET", path_of(strikes, "audit")).json[0]["event"] == "checkpoint.set"
 
 
 def test_the_audit_log_is_for_administrators(account, strikes):

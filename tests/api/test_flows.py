@@ -105,6 +105,17 @@ def test_patch_takes_a_list_of_operations_too(api, strikes):
     assert api.call("PATCH", f"flows/{flow_id(strikes)}", nested, status=422).codes == ["invalid_operation"]
 
 
+def test_an_environment_in_the_query_narrows_what_is_read_not_what_is_changed(api, strikes):
+    path = f"flows/{flow_id(strikes)}"
+    api.call("GET", path, status=404, environment="sandbox")
+    assert api.call("PATCH", path, {"name": "Renamed"}, environment="sandbox").json["name"] == "Renamed"
+
+
+def test_the_steps_of_a_definition_that_has_none_are_not_replaced(api, flow):
+    answer = api.call("PATCH", f"flows/{flow_id(flow)}", {"pageProcessors": []}, status=422)
+    assert "no steps" in answer.message
+
+
 def test_disabling_by_patch_is_no_new_revision(api, strikes):
     assert api.call("PATCH", f"flows/{flow_id(strikes)}", {"disabled": True}).json["disabled"]
     assert not Flow.unscoped.get(pk=strikes.pk).enabled
@@ -145,6 +156,9 @@ def test_a_put_puts_steps_into_another_order(api, strikes):
     wanted = {"pageProcessors": found["pageProcessors"][::-1]}
     changed = api.call("PATCH", f"flows/{flow_id(strikes)}", wanted).json
     assert [entry["type"] for entry in changed["pageProcessors"]] == ["import", "export"]
+    for entry in ({}, {"_importId": "x"}, {"_importId": step_id(strikes, "load"), "_exportId": ""}):
+        assert api.call("PATCH", f"flows/{flow_id(strikes)}", {"pageProcessors": [entry]}, status=422)
+    assert api.call("PATCH", f"flows/{flow_id(strikes)}", {"pageGenerators": [{}]}, status=422)
     foreign = {"pageProcessors": [{"type": "import", "_importId": step_id(strikes, "airport")}]}
     assert api.call("PATCH", f"flows/{flow_id(strikes)}", foreign, status=422).codes == ["validation_error"]
 

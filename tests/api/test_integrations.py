@@ -90,5 +90,13 @@ def test_the_members_of_an_integration_are_those_who_see_it(api, account):
     everywhere = make_member(account, role=Role.MONITOR)
     members = {wire_id(Kind.MEMBER, one.pk) for one in (single, everywhere)}
     assert {one["_id"] for one in api.call("GET", path_of(seen, "/ashares")).json} == members
+    seeing = {one["_id"] for one in api_of(single).call("GET", "ashares").json}
+    assert seeing == members
+    hidden = make_member(account)
+    hidden.role = ""
+    hidden.save()
+    hidden.roles.create(account=account, integration=unseen, role=Role.MONITOR)
+    assert {one["_id"] for one in api_of(single).call("GET", "ashares").json} == members
+    hidden.roles.all().delete()
     only = api.call("GET", path_of(unseen, "/ashares")).json
     assert [one["_id"] for one in only] == [wire_id(Kind.MEMBER, everywhere.pk)]

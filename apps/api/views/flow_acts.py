@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Q
 from django.urls import path
 from rest_framework.response import Response
 
@@ -70,9 +71,11 @@ class FlowDependencies(ApiView):
 class FlowAudit(ApiView):
     @operation(query=PAGING, answer=AuditAnswer, many=True)
     def get(self, request: Any, flow_id: str) -> Listed:
-        """What was done to a flow, newest first."""
+        """What was done to a flow and its steps, newest first."""
         flow = self.caller.flow(flow_id, to=Act.READ_AUDIT)
-        rows = entries_of(self.caller.account).filter(object_kind="flow", object_id=flow.pk)
+        own = Q(object_kind="flow", object_id=flow.pk)
+        steps = Q(object_kind="step", object_id__in=Step.objects.of(flow.account_id).filter(flow=flow).values("pk"))
+        rows = entries_of(self.caller.account).filter(own | steps)
         page = page_of(request, rows, self.query)
         return Listed([EntryFacts(entry) for entry in page.rows], page.headers)
 

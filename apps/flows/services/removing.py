@@ -40,7 +40,13 @@ def refuse_needed(flow: Flow) -> None:
 
 def flows_that_need(flow: Flow) -> list[Flow]:
     """Those that run after it or call it, by name."""
-    others = Flow.objects.of(flow.account_id).present().exclude(pk=flow.pk).select_related("revision")
+    others = (
+        Flow.objects.of(flow.account_id)
+        .present()
+        .exclude(pk=flow.pk)
+        .select_related("revision")
+        .defer("revision__definition")
+    )
     return [
         other
         for other in others.order_by("name", "pk")
