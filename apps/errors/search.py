@@ -6,6 +6,7 @@ nor digit. What is left means the same to both databases: no operator, no wildca
 """
 
 import re
+from abc import ABC, abstractmethod
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -60,7 +61,7 @@ def are_common(words: Sequence[str], *, using: str = "default") -> bool:
     return found >= COMMON
 
 
-class _OfWords(Func):
+class _OfWords(Func, ABC):
     """A condition on the text of the row's error: that it holds all of the words."""
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -74,9 +75,9 @@ class _OfWords(Func):
         pk, params = compiler.compile(self.source_expressions[0])
         return self.condition(pk, tuple(params), connection.vendor)
 
+    @abstractmethod
     def condition(self, pk: str, params: tuple[Any, ...], vendor: str) -> tuple[str, tuple[Any, ...]]:
         """The SQL and its parameters, for the error with this key (an expression with parameters of its own)."""
-        raise NotImplementedError
 
 
 class TextHolds(_OfWords):
