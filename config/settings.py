@@ -86,6 +86,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "apps.core",
     "apps.accounts",
+    "apps.webhooks",
     "apps.flows",
     "apps.runs",
     "apps.errors",

@@ -20,6 +20,8 @@ from apps.errors.states import ErrorState
 from apps.flows.models import Connection, Flow, Integration, Revision, Step
 from apps.flows.secrets import replace_secrets
 from apps.runs.models import FlowState, Page, Run, StepRun
+from apps.webhooks.models import Event, Webhook
+from apps.webhooks.services import add_webhook
 
 _numbers = count(1)
 
@@ -51,6 +53,14 @@ def make_connection(
     if secrets:
         replace_secrets(connection, secrets)
     return connection
+
+
+def make_webhook(account: Account | None = None, **fields: Any) -> Webhook:
+    """One that asks for every event and signs with `a secret of tests`, unless told."""
+    account = account or make_account()
+    member = Member.objects.of(account).order_by("pk")[0]
+    values = {"url": "http://127.0.0.1:9/hook", "events": Event.values, "secret": "a secret of tests", **fields}
+    return add_webhook(account=account, member=member, **values)[0]
 
 
 def make_flow(account: Account | None = None, *, integration: Integration | None = None, **fields: Any) -> Flow:

@@ -20,6 +20,7 @@ from apps.api.views import (
     steps,
     tags,
     token_info,
+    webhooks,
 )
 
 app_name = "api"
@@ -37,6 +38,7 @@ RESOURCES: tuple[list[URLPattern], ...] = (
     errors.urls,
     inbox.urls,
     tags.urls,
+    webhooks.urls,
     metrics.urls,
 )
 

@@ -32,6 +32,8 @@ class Kind(IntEnum):
     SUBSCRIPTION = 0x11
     STEP_RUN = 0x12
     BULK_ACT = 0x13
+    WEBHOOK = 0x14
+    WEBHOOK_DELIVERY = 0x15
 
 
 _LETTERS: dict[Kind, str] = {Kind.RUN: "r", Kind.ERROR: "e", Kind.CAUSE: "c", Kind.FLOW: "f"}

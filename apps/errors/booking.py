@@ -12,6 +12,7 @@ from apps.core.bulk import reserve_ids, set_rows, shift_rows
 from apps.engine.ports import Failure
 from apps.engine.records import Item
 from apps.engine.result import FailedRecord, PageResult
+from apps.errors.announcing import announce_errors
 from apps.errors.auto_resolve import collisions, judge, judge_new, match_new, watched_errors
 from apps.errors.cause_writing import write_causes
 from apps.errors.facts import Book, Booked, NewError, new_error, next_generation
@@ -80,6 +81,7 @@ def _book(
     write_new(book, new, booked)
     move_notes(book.account, moves)
     write_states(book, new, watched, retried)
+    announce_errors(book, new)
     return booked
 
 

@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce
 
 from apps.core.bulk import add_up, set_rows
 from apps.core.text import short, storable
+from apps.errors.announcing import announce_regressed
 from apps.errors.facts import Book, NewError
 from apps.errors.fingerprint import VERSION
 from apps.errors.models import Cause, CauseBucket
@@ -136,6 +137,8 @@ def _move_states(
         for head in heads
     ]
     set_rows(Cause, ["state", "snoozed_until", "snooze_until_count"], rows)
+    states = {pk: state for pk, state, *_ in rows}
+    announce_regressed(book, [head for head in heads if has_come_back(head, states[head.pk], still_open[head.pk])])
 
 
 def _may_move(book: Book, cause: KnownCause, closed: Counter[int]) -> bool:
@@ -160,6 +163,11 @@ def _open_before(
     for name, cause in known.items():
         found[cause.head] -= sum(error.is_open for error in named[name])
     return found
+
+
+def has_come_back(head: Cause, state: str, open_before: int) -> bool:
+    """Whether the state is news: a cause that came back stays *regressed* while more of it comes."""
+    return state == CauseState.REGRESSED and (head.state != CauseState.REGRESSED or open_before <= 0)
 
 
 def next_state(

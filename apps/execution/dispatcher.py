@@ -21,6 +21,7 @@ from apps.execution.claims import due, lease_is_free
 from apps.execution.ledgers import hint_ledgers
 from apps.execution.probing import hint_probes
 from apps.execution.test_claims import hint_tests, purge_tests
+from apps.execution.webhooks import hint_webhooks
 from apps.flows.models import Flow
 from apps.flows.schedules import next_due
 from apps.runs.models import Run
@@ -49,6 +50,7 @@ def dispatch() -> int:
         + hint_probes()
         + hint_ledgers()
         + hint_tests()
+        + hint_webhooks()
     )
 
 

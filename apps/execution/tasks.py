@@ -4,6 +4,7 @@ from apps.errors import services as errors
 from apps.execution.ledgers import trim
 from apps.execution.probing import probe
 from apps.execution.testing import work_on_test
+from apps.execution.webhooks import send_deliveries
 from apps.execution.worker import work_slice
 
 
@@ -25,6 +26,11 @@ def probe_connection(connection_id: int) -> None:
 def trim_ledger(ledger_id: int) -> None:
     """Remove what is old from the ledger in a target."""
     trim(ledger_id)
+
+
+def send_webhook(webhook_id: int) -> None:
+    """Send what a webhook is due to be told."""
+    send_deliveries(webhook_id)
 
 
 def work_test(test_id: int) -> None:

@@ -9,6 +9,7 @@ from django.db.models import F
 
 from apps.accounts.models import Member
 from apps.core.clock import database_now, read_now
+from apps.core.ids import Kind, wire_id
 from apps.core.queue import enqueue
 from apps.core.text import short
 from apps.core.transactions import repeated
@@ -17,6 +18,8 @@ from apps.runs.buckets import count_in_buckets
 from apps.runs.log import log_end, log_run
 from apps.runs.models import LAST_RUNS, FlowState, Intent, Page, Run
 from apps.runs.statuses import OUTCOME_LETTERS, PageState, RunKind, RunOutcome, RunStatus, Trigger
+from apps.webhooks.models import Event
+from apps.webhooks.services import announce
 
 RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
 WORK_RUN = "apps.execution.tasks.work_run"
@@ -154,7 +157,25 @@ def end_run(run: Run, *, status: str, outcome: str, **facts: Any) -> None:
     count_out(run, was_running=was_running, outcome=outcome)
     count_in_buckets(run)
     log_end(run, facts.get("rerun_canceled", ""))
+    if status != RunStatus.RETRYING:
+        announce_end(run)
     wake_next(run)
+
+
+def announce_end(run: Run) -> None:
+    """Tell the webhooks that a run has ended for good."""
+    facts = {
+        "_jobId": wire_id(Kind.RUN, run.pk),
+        "_flowId": wire_id(Kind.FLOW, run.flow_id),
+        "_integrationId": wire_id(Kind.INTEGRATION, run.integration_id),
+        "type": "retry" if run.kind in RETRY_KINDS else "flow",
+        "status": run.status,
+        "outcome": run.outcome,
+        "numSuccess": run.success,
+        "numIgnore": run.ignored,
+        "numError": run.errors + run.unit_errors,
+    }
+    announce(account=run.account_id, event=Event.RUN_FINISHED, facts=facts, integration=run.integration_id)
 
 
 def wake_next(run: Run) -> None:

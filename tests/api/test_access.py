@@ -20,6 +20,7 @@ from tests.factories import (
     make_member,
     make_retry_data,
     make_run,
+    make_webhook,
     step_of,
 )
 
@@ -60,6 +61,7 @@ def ids_in(account: Account) -> dict[str, str]:
         "trace_key": "A-1",
         "cause_id": wire_id(Kind.CAUSE, error.cause_id),
         "tag_id": wire_id(Kind.TAG, 2**40),
+        "webhook_id": wire_id(Kind.WEBHOOK, make_webhook(account).pk),
         "act_id": wire_id(Kind.BULK_ACT, 2**40),
         "request_key": wire_id(Kind.CAPTURE, 2**40),
     }

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 import pytest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.sync import SyncWorker
@@ -150,6 +152,7 @@ def status(api: Api, method: str, path: str) -> int:
     return answer.status_code
 
 
+@pytest.mark.usefixtures("_connection_stays")
 @pytest.mark.parametrize("target", ["http://127.0.0.1:{port}/v1/tokenInfo", "/v1/tokenInfo", "/v1/tokenInfo/"])
 def test_a_request_line_may_hold_the_whole_address(api, target):
     """As a client writes it that takes us for a proxy (RFC 9112, absolute-form), through gunicorn and a real socket."""
@@ -161,6 +164,17 @@ def test_a_request_line_may_hold_the_whole_address(api, target):
     assert orjson.loads(body)["errors"][0]["code"] == "unauthorized"
 
 
+@pytest.fixture
+def _connection_stays() -> Iterator[None]:
+    """The end of a request closes its database connection; this one is the test's."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
+
+
 def served(target: str, *headers: str) -> tuple[str, bytes]:
     """Head and body of what gunicorn answers; it works in this thread, so it sees what the test has written."""
     config = Config()
@@ -169,6 +183,7 @@ def served(target: str, *headers: str) -> tuple[str, bytes]:
         lines = [f"GET {target.format(port=port)} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close", *headers]
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall("\r\n".join([*lines, "", ""]).encode())
+            client.shutdown(socket.SHUT_WR)
             ours, address = listener.accept()
             worker = SyncWorker(1, 0, [listener], SimpleNamespace(), 30, config, Logger(config))
             worker.wsgi = application

@@ -32,6 +32,7 @@ from apps.errors.models import (
 from apps.flows.models import Checkpoint, Connection, Hook, Ledger, Share
 from apps.flows.secrets import read_secrets
 from apps.runs.models import Arrival, Bucket, Capture, Delivery, Intent, Machine, RunLog, TestRun
+from apps.webhooks.models import WebhookDelivery
 from tests.factories import (
     make_account,
     make_connection,
@@ -43,6 +44,7 @@ from tests.factories import (
     make_retry_data,
     make_run,
     make_step_run,
+    make_webhook,
     step_of,
 )
 
@@ -106,6 +108,7 @@ def _an_account_with_history(account):
         (Arrival, {"hook": hook, "flow": flow, "records": 1, "size": 11, "body": b"canary-7f3a"}),
         (Delivery, {"hook": hook, "digest": "0", "arrival": 1, "records": 1}),
         (Ledger, {"connection": make_connection(account, name=f"Ledger {step.pk}")}),
+        (WebhookDelivery, {"webhook": make_webhook(account, secret=CANARY * 2), "event_id": "0", "payload": "{}"}),
         (Share, {"key": f"{step.pk}", "token": b"canary-7f3a"}),
     ]
     for model, fields in of_account:

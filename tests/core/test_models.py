@@ -21,7 +21,7 @@ HOT = [model for model in OURS if issubclass(model, HotScoped)]
 HOT_TABLES = {
     "audit", "step_run", "page", "intent", "bucket", "run_log", "capture", "cause_bucket", "error", "retry_data",
     "retry_version", "retry_item", "error_text", "error_tag", "assignment", "bulk_item",
-    "arrival", "delivery", "kept_answer",
+    "arrival", "delivery", "kept_answer", "webhook_delivery",
 }  # fmt: skip
 
 

@@ -13,8 +13,11 @@ from django.db.models import F, Q
 
 from apps.accounts.services import SYSTEM, record_audit
 from apps.core.clock import database_now, read_now
+from apps.core.ids import Kind, wire_id
 from apps.core.text import short, storable
 from apps.flows.models import Connection, ConnectionState
+from apps.webhooks.models import Event
+from apps.webhooks.services import announce
 
 LONGEST_ERROR = 1_000
 FIRST_PROBE_S = 10
@@ -36,6 +39,7 @@ def note_outage(*, account_id: int, environment: str, name: str, message: str) -
         connection = mine.get()
         after = {"failures": connection.failures, "error": connection.last_error}
         record_audit(account=account_id, actor=SYSTEM, act="connection.offline", target=connection, after=after)
+        announce(account=account_id, event=Event.CONNECTION_OFFLINE, facts=told_of(connection) | after)
 
 
 def note_success(*, account_id: int, environment: str, names: Iterable[str]) -> None:
@@ -87,4 +91,12 @@ def bring_online(connection: Connection, *, waited: Mapping[str, int] | None = N
                 before={"offline_since": since},
                 after=waited,
             )
+            facts = told_of(connection) | {"offlineSince": since}
+            announce(account=connection.account_id, event=Event.CONNECTION_ONLINE, facts=facts)
     return bool(back)
+
+
+def told_of(connection: Connection) -> dict[str, str]:
+    """What webhooks are told of a connection."""
+    own = wire_id(Kind.CONNECTION, connection.pk)
+    return {"_connectionId": own, "name": connection.name, "environment": connection.environment}

@@ -9,6 +9,8 @@ from apps.core.crypto import SecretUnreadableError, current_key_id
 from apps.flows.hooks import rotate_hook
 from apps.flows.models import Connection, Hook
 from apps.flows.secrets import rotate_secrets
+from apps.webhooks.models import Webhook
+from apps.webhooks.services import rotate_webhook
 
 
 class Command(BaseCommand):
@@ -30,12 +32,16 @@ class Command(BaseCommand):
 
     def _rotate_addresses(self) -> None:
         hooks = list(Hook.unscoped.exclude(key_id=current_key_id()).order_by("pk"))
+        webhooks = list(Webhook.unscoped.exclude(secret_key_id=current_key_id()).order_by("pk"))
         try:
             rotated = sum(rotate_hook(hook) for hook in hooks)
+            signing = sum(rotate_webhook(webhook) for webhook in webhooks)
         except SecretUnreadableError as error:
-            raise CommandError(f"A webhook address cannot be sealed anew: {error}") from error
+            raise CommandError(f"A webhook address or its secret cannot be sealed anew: {error}") from error
         if hooks:
             self.stdout.write(f"{rotated} webhook addresses sealed with key {current_key_id()}.")
+        if webhooks:
+            self.stdout.write(f"{signing} secrets of webhooks sealed with key {current_key_id()}.")
 
     def _rotate(self, connections: Any) -> tuple[int, list[str]]:
         rotated, unreadable = 0, []

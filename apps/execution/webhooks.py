@@ -1,0 +1,110 @@
+"""Sends what webhooks are to be told: signed, through the guard of all requests, one worker for a webhook at a time."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+
+from django.db.models import Exists, OuterRef, Q
+from multidict import CIMultiDict
+from yarl import URL
+
+from apps.connectors.base import Limits
+from apps.connectors.egress import Egress
+from apps.connectors.http.config import HttpConfig
+from apps.connectors.http.session import open_session, send_once
+from apps.connectors.http.wire import FaultError, Request
+from apps.core.clock import database_now, read_now
+from apps.core.crypto import SecretUnreadableError
+from apps.core.queue import enqueue
+from apps.flows.connections import surroundings_for
+from apps.webhooks.models import DeliveryStatus, Webhook, WebhookDelivery
+from apps.webhooks.services import SEND_WEBHOOK, claim_delivery, forget_deliveries, note_answer, read_secret
+
+MOST_AT_ONCE = 100
+SLICE_S = 20.0
+LEASE_S = 60
+"""Longer than a slice and its last request: a webhook whose worker died is served again after that."""
+PAUSE_S = 10
+"""After an attempt that went wrong nothing else is sent to the address for so long."""
+LIMITS = Limits(connect_s=5, read_s=10, total_s=15, max_bytes=256 * 1024)
+
+
+def hint_webhooks() -> int:
+    """Hint at the webhooks that have something to be told; returns how many."""
+    waiting = WebhookDelivery.unscoped.filter(
+        webhook=OuterRef("pk"), status=DeliveryStatus.PENDING, next_at__lte=database_now()
+    )
+    free = Webhook.unscoped.filter(Q(busy_until=None) | Q(busy_until__lte=database_now()))
+    mine = [pk for pk in free.filter(Exists(waiting)).values_list("pk", flat=True)[:MOST_AT_ONCE] if claimed(pk)]
+    for pk in mine:
+        enqueue(SEND_WEBHOOK, pk, queue="interactive")
+    return len(mine)
+
+
+def claimed(webhook_id: int) -> bool:
+    """Compare-and-swap on the time until which somebody else has it."""
+    free = Q(busy_until=None) | Q(busy_until__lte=database_now())
+    return bool(Webhook.unscoped.filter(free, pk=webhook_id).update(busy_until=database_now(seconds=LEASE_S)))
+
+
+def send_deliveries(webhook_id: int) -> int:
+    """Send what is due, the oldest first, until an attempt goes wrong or the slice is over; returns how many went
+    through. May be called twice: each attempt is claimed."""
+    webhook = Webhook.unscoped.filter(pk=webhook_id).first()
+    if webhook is None:
+        return 0
+    sent, is_well, begun = 0, True, time.monotonic()
+    for delivery in due_deliveries(webhook):
+        if claim_delivery(delivery, seconds=LEASE_S):
+            is_well = send(webhook, delivery)
+            sent += is_well
+        if not is_well or time.monotonic() - begun > SLICE_S:
+            break
+    forget_deliveries(webhook)
+    until = None if is_well else database_now(seconds=PAUSE_S)
+    Webhook.unscoped.filter(pk=webhook_id).update(busy_until=until)
+    return sent
+
+
+def due_deliveries(webhook: Webhook) -> list[WebhookDelivery]:
+    mine = WebhookDelivery.objects.of(webhook.account_id).filter(webhook=webhook, status=DeliveryStatus.PENDING)
+    return list(mine.filter(next_at__lte=database_now()).order_by("next_at", "pk")[:MOST_AT_ONCE])
+
+
+def send(webhook: Webhook, delivery: WebhookDelivery) -> bool:
+    """One attempt; True if the address took it."""
+    try:
+        status, answer = asyncio.run(post(webhook, delivery, signed_at=int(read_now().timestamp())))
+    except SecretUnreadableError as error:
+        status, answer = None, str(error)
+    note_answer(delivery, status=status, answer=answer)
+    return delivery.status == DeliveryStatus.DELIVERED
+
+
+async def post(webhook: Webhook, delivery: WebhookDelivery, *, signed_at: int) -> tuple[int | None, str]:
+    """The status and the words of the answer; without an answer why there is none."""
+    body = delivery.payload.encode()
+    headers = CIMultiDict(
+        {
+            "Content-Type": "application/json",
+            "User-Agent": "Flowmend",
+            "Flowmend-Event": delivery.event,
+            "Flowmend-Event-Id": delivery.event_id,
+            "Flowmend-Signature": signature(read_secret(webhook), signed_at, body),
+        }
+    )
+    url = URL(webhook.url)
+    egress = Egress(surroundings_for(webhook.account_id).allow_nets)
+    async with open_session(HttpConfig(base_url=str(url.origin())), LIMITS, egress) as session:
+        try:
+            answer = await send_once(session, Request("POST", url, headers, body), url, headers, LIMITS)
+        except FaultError as fault:
+            return fault.status, fault.message
+    return answer.status, answer.body.decode(errors="replace")
+
+
+def signature(secret: str, signed_at: int, body: bytes) -> str:
+    """`t=seconds,v1=hex`: HMAC-SHA256 over the seconds, a dot and the body."""
+    proof = hmac.new(secret.encode(), f"{signed_at}.".encode() + body, hashlib.sha256)
+    return f"t={signed_at},v1={proof.hexdigest()}"
