@@ -6,8 +6,8 @@ nor digit. What is left means the same to both databases: no operator, no wildca
 """
 
 import re
-from abc import ABC, abstractmethod
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
