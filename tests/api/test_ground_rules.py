@@ -53,6 +53,15 @@ def test_a_query_that_cannot_be_read_is_400_and_names_its_field(api):
         assert answer.json["errors"][0]["field"] == next(iter(query))
 
 
+def test_over_plain_http_a_call_is_refused_where_pages_are_redirected(api, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    answer = api.call("GET", "flows", status=403)
+    assert answer.codes == ["https_required"]
+    assert "Location" not in answer.headers
+    assert api.browser.get("/").status_code == 301
+    assert api.browser.get("/v1/flows", secure=True).status_code == 401
+
+
 def test_a_failure_of_ours_is_500_in_json_with_the_id_of_the_request(api, monkeypatch):
     def fail(reach):
         raise RuntimeError("secret detail")
