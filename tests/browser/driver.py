@@ -131,6 +131,9 @@ def _moved(page: Page) -> list[str]:
 
 def _problems_at(page: Page, width: int, rules: dict[str, Any]) -> list[str]:
     overflow = page.evaluate(OVERFLOW)
+    if overflow > 0:  # charts are drawn anew once they know their width
+        page.evaluate(SETTLED)
+        overflow = page.evaluate(OVERFLOW)
     problems = [f"{overflow} px wider than the window"] if overflow > 0 else []
     return problems + _axe(page, rules) if width in AXE_WIDTHS else problems
 
