@@ -198,7 +198,9 @@ class Profile(models.Model):
     date_order = models.CharField(max_length=8, choices=DateOrder, default=DateOrder.DAY)
     default_range = models.CharField(max_length=8, choices=DefaultRange, default=DefaultRange.WEEK)
     density = models.CharField(max_length=12, choices=Density, default=Density.COMPACT)
-    hidden_columns = models.JSONField(default=dict, blank=True, help_text="List -> the columns that are left out of it.")
+    hidden_columns = models.JSONField(
+        default=dict, blank=True, help_text="List -> the columns that are left out of it."
+    )
     shortcuts_on = models.BooleanField(default=True)
 
     class Meta:

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0004_kept_answers'),
+        ("accounts", "0004_kept_answers"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='profile',
-            name='hidden_columns',
-            field=models.JSONField(blank=True, default=dict, help_text='List -> the columns that are left out of it.'),
+            model_name="profile",
+            name="hidden_columns",
+            field=models.JSONField(blank=True, default=dict, help_text="List -> the columns that are left out of it."),
         ),
     ]
