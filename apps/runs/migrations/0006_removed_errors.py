@@ -4,25 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('runs', '0005_quarters_from_half_hours'),
+        ("runs", "0005_quarters_from_half_hours"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='steprun',
-            name='removed_attempts',
-            field=models.BigIntegerField(default=0, help_text='Failed attempts on errors that were deleted since.'),
+            model_name="steprun",
+            name="removed_attempts",
+            field=models.BigIntegerField(default=0, help_text="Failed attempts on errors that were deleted since."),
         ),
         migrations.AddField(
-            model_name='steprun',
-            name='removed_errors',
-            field=models.BigIntegerField(default=0, help_text='Of its errors, those that were deleted since.'),
+            model_name="steprun",
+            name="removed_errors",
+            field=models.BigIntegerField(default=0, help_text="Of its errors, those that were deleted since."),
         ),
         migrations.AddField(
-            model_name='steprun',
-            name='removed_unit_errors',
+            model_name="steprun",
+            name="removed_unit_errors",
             field=models.BigIntegerField(default=0),
         ),
     ]
