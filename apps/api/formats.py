@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from django.http import HttpRequest
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -27,7 +28,8 @@ class JsonParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        text = stream.body  # refuses what is larger than DATA_UPLOAD_MAX_MEMORY_SIZE
+        # the request refuses what is larger than DATA_UPLOAD_MAX_MEMORY_SIZE; what was read of it before is a copy
+        text = stream.body if isinstance(stream, HttpRequest) else stream.read()
         if not text.strip():
             return {}
         try:

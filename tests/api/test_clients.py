@@ -128,6 +128,15 @@ def test_errors_are_resolved_by_either_name(api, scene, name):
     assert {error["errorId"] for error in api.call("GET", f"{at}/resolved").json["resolved"]} == set(errors)
 
 
+def test_a_call_with_a_body_and_an_idempotency_key_is_done_once(api, scene):
+    scene.write("orders.jsonl", '{"id": 1, "amount": 5}\n')
+    flow = scene.flow_of_file("orders.jsonl")
+    sent = {"body": {"startDate": "2026-03-01"}, "headers": {"Idempotency-Key": "once"}}
+    first, again = (api.call("POST", of_flow(flow, "run"), **sent) for _ in range(2))
+    assert first.json == again.json
+    assert Run.objects.of(scene.account).count() == 1
+
+
 # --- addresses -------------------------------------------------------------------------------------------------------
 def test_every_route_answers_head_options_and_a_slash_at_its_end(api, account):
     """HEAD is answered as GET is, OPTIONS names the methods, and nobody is sent elsewhere."""
