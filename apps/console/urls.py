@@ -31,6 +31,11 @@ urlpatterns = [
     path("dashboard/running/", dashboard.running, name="dashboard-running"),
     path("integrations/", integrations.integration_list, name="integration-list"),
     path("integrations/new/", integration_settings.new_integration, name="integration-new"),
+    path(
+        "integrations/error-automation/install",
+        integration_settings.install_automation,
+        name="error-automation-install",
+    ),
     path("integrations/<slug:slug>/", integrations.to_flows),
     path("integrations/<slug:slug>/flows/", integrations.integration_flows, name="integration"),
     path(

@@ -176,7 +176,10 @@ class SourcePage:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What one run exports: from the checkpoint (or `start`) to `end`; `parameters` were given at the start."""
+    """What one run exports: from the checkpoint (or `start`) to `end`; `parameters` were given at the start.
+
+    `flow` and `settings` are what expressions of an export know by these names.
+    """
 
     page_size: int
     now: datetime
@@ -185,6 +188,8 @@ class Window:
     start: datetime | None = None
     end: datetime | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    flow: Record = field(default_factory=dict)
+    settings: Record = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -175,7 +175,8 @@ def window_of(test: TestRun, plan: Plan, now: datetime) -> Window:
     """From the present checkpoint; nobody writes down how far it was read."""
     step = Step.objects.of(test.account_id).filter(flow=test.flow_id, key=plan.export.key).first()
     checkpoint = stored_checkpoint(test.flow_id, step.pk) if step is not None else None
-    return Window(page_size=min(plan.page_size, test.size), now=now, checkpoint=checkpoint)
+    size = min(plan.page_size, test.size)
+    return Window(size, now, checkpoint=checkpoint, flow=plan.flow, settings=plan.settings)
 
 
 def read_first(

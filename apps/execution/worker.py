@@ -218,6 +218,8 @@ def window_of(run: Run, plan: Plan, now: datetime) -> Window:
         start=run.window_from,
         end=run.window_to,
         parameters=run.parameters,
+        flow=plan.flow,
+        settings=plan.settings,
     )
 
 

@@ -122,7 +122,7 @@ class HttpSource:
             "since": progress.since(),
             "until": progress.until(),
         }
-        return Scope(window.now, run=run)
+        return Scope(window.now, window.flow, run, window.settings)
 
     # --- handing on --------------------------------------------------------------------------------------------------
     def _cut(self, fetched: Fetched, state: State) -> Iterator[SourcePage]:

@@ -82,7 +82,7 @@ class SqlSource:
             "watermark": watermark,
         }
         try:
-            return Inputs(self.options.parameters).values({}, Scope(window.now, run=run))
+            return Inputs(self.options.parameters).values({}, Scope(window.now, window.flow, run, window.settings))
         except InputError as error:
             raise error.as_error(ErrorSource.APPLICATION) from error
 

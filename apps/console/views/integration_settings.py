@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.views.decorators.http import require_POST
 
 from apps.accounts.permissions import Act
 from apps.console.access import account_of, environment_of, get_integration, may_do, member_of, member_page, reach_of
@@ -13,7 +14,9 @@ from apps.console.context import Crumb
 from apps.console.integration_forms import IntegrationForm, NewIntegrationForm
 from apps.console.live import live_address
 from apps.console.selectors.connections import connection_rows, require
+from apps.flows.definition import DefinitionError
 from apps.flows.models import Integration
+from apps.flows.services import ConnectionRefused, install_error_automation
 from apps.flows.services.grouping import IntegrationRefused, change_integration, create_integration
 
 UNPROCESSABLE = 422
@@ -41,6 +44,21 @@ def new_integration(request: HttpRequest) -> HttpResponse:
     context = {"nav": "integrations", "crumbs": crumbs_of(request, Crumb("New integration")), "form": form}
     context["live_url"] = live_address(request, "shell")
     return render(request, "integration/new.html", context, status=UNPROCESSABLE if form.errors else 200)
+
+
+@require_POST
+@member_page
+def install_automation(request: HttpRequest) -> HttpResponse:
+    """The template Error automation: two flows, a connection to our own API, and a token that only that one holds."""
+    require(request, Act.EDIT_FLOWS)
+    require(request, Act.EDIT_CONNECTIONS)
+    try:
+        made = install_error_automation(account=account_of(request), member=member_of(request))
+    except (DefinitionError, ConnectionRefused) as refused:
+        messages.error(request, f"Error automation cannot be installed: {refused}")
+        return redirect("console:integration-list")
+    messages.success(request, f"{made.name} is installed. Say in its flows which errors are meant, then enable them.")
+    return redirect("console:integration", made.slug)
 
 
 @member_page

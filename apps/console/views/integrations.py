@@ -5,7 +5,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from apps.accounts.permissions import Act
-from apps.console.access import account_of, get_integration, may_do, member_page, reach_of
+from apps.console.access import account_of, environment_of, get_integration, may_do, member_page, reach_of
 from apps.console.context import Crumb
 from apps.console.dashboard_topics import flows_topic, tiles_topic
 from apps.console.filters import address_with, hidden_fields
@@ -16,6 +16,8 @@ from apps.console.schedule_text import schedule_text
 from apps.console.selectors.completed import flow_rows, flows_in
 from apps.console.selectors.strip import open_counts
 from apps.console.selectors.tiles import Tile, tiles
+from apps.flows.models import Environment
+from apps.flows.services import lacks_error_automation
 
 LIST_FROM = 30
 """From so many integrations on a list reads better than tiles."""
@@ -40,9 +42,16 @@ def integration_list(request: HttpRequest) -> HttpResponse:
         "view": "list" if view == "list" else "tiles",
         "view_urls": [(name, address_with(request, view=name)) for name in ("tiles", "list")],
         "may_edit": may_do(request, Act.EDIT_FLOWS),
+        "lacks_automation": may_automate(request) and lacks_error_automation(account_of(request)),
         "live_url": live_address(request, "shell", tiles_topic(tile.integration.pk for tile in narrowed.rows)),
     }
     return render(request, "integration/list.html", context)
+
+
+def may_automate(request: HttpRequest) -> bool:
+    """Whether to offer the template of our own: its connection is one of the production environment."""
+    may_both = may_do(request, Act.EDIT_FLOWS) and may_do(request, Act.EDIT_CONNECTIONS)
+    return may_both and environment_of(request) == Environment.PRODUCTION
 
 
 @member_page

@@ -6,6 +6,7 @@ from apps.flows.services.connecting import ConnectionRefused, delete_connection,
 from apps.flows.services.grouping import IntegrationRefused, change_integration, create_integration
 from apps.flows.services.health import note_outage, note_success, offline_among
 from apps.flows.services.hooks import renew_hook
+from apps.flows.services.installing import install_error_automation, lacks_error_automation
 from apps.flows.services.removing import FlowRefused, delete_integration, flows_that_need, remove_flow
 from apps.flows.services.switching import disable_flow, enable_flow
 
@@ -23,6 +24,8 @@ __all__ = [
     "disable_flow",
     "enable_flow",
     "flows_that_need",
+    "install_error_automation",
+    "lacks_error_automation",
     "move_checkpoint",
     "note_outage",
     "note_success",
