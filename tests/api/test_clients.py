@@ -9,8 +9,6 @@ from typing import Any
 
 import orjson
 import pytest
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.sync import SyncWorker
@@ -22,6 +20,7 @@ from apps.flows.models import Flow
 from apps.runs.models import Run
 from config.wsgi import application
 from tests.api.client import Api
+from tests.api.served import connection_stays
 from tests.api.test_access import ids_in
 from tests.factories import make_flow, make_run, step_of
 from tests.scenarios.conftest import make_scene
@@ -161,7 +160,6 @@ def status(api: Api, method: str, path: str) -> int:
     return answer.status_code
 
 
-@pytest.mark.usefixtures("_connection_stays")
 @pytest.mark.parametrize("target", ["http://127.0.0.1:{port}/v1/tokenInfo", "/v1/tokenInfo", "/v1/tokenInfo/"])
 def test_a_request_line_may_hold_the_whole_address(api, target):
     """As a client writes it that takes us for a proxy (RFC 9112, absolute-form), through gunicorn and a real socket."""
@@ -171,17 +169,6 @@ def test_a_request_line_may_hold_the_whole_address(api, target):
     head, body = served(target)
     assert head.startswith("HTTP/1.1 401 ")
     assert orjson.loads(body)["errors"][0]["code"] == "unauthorized"
-
-
-@pytest.fixture
-def _connection_stays() -> Iterator[None]:
-    """The end of a request closes its database connection; this one is the test's."""
-    signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in signals:
-        signal.connect(close_old_connections)
 
 
 def served(target: str, *headers: str) -> tuple[str, bytes]:
@@ -196,7 +183,8 @@ def served(target: str, *headers: str) -> tuple[str, bytes]:
             ours, address = listener.accept()
             worker = SyncWorker(1, 0, [listener], SimpleNamespace(), 30, config, Logger(config))
             worker.wsgi = application
-            worker.handle(listener, ours, address)
+            with connection_stays():
+                worker.handle(listener, ours, address)
             worker.tmp.close()
             answer = b"".join(iter(lambda: client.recv(65536), b""))
     head, _, body = answer.partition(b"\r\n\r\n")

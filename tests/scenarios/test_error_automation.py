@@ -7,6 +7,7 @@ from django.test import Client
 
 from apps.accounts.models import Account, Member, Role, Token
 from apps.errors.models import Error
+from apps.execution import reader
 from apps.flows.models import Connection, Flow
 from apps.flows.secrets import read_secrets
 from apps.flows.services import apply_definition, install_error_automation
@@ -19,7 +20,11 @@ INSTALL = "/integrations/error-automation/install"
 
 
 @pytest.fixture
-def scene(transactional_db: None, live_server: Any, sqlite_scene: Scene, settings: Any) -> Scene:
+def scene(
+    transactional_db: None, live_server: Any, sqlite_scene: Scene, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Scene:
+    """Pages are read in place: the reader's thread would keep a connection to the database of the test."""
+    monkeypatch.setattr(reader, "ReadAhead", reader.ReadInPlace)
     settings.PUBLIC_URL = live_server.url
     return sqlite_scene
 
