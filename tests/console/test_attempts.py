@@ -89,7 +89,7 @@ def test_a_run_without_attempts_asks_for_none(page: Client, orders: Flow, noon: 
 def test_sums_count_the_attempts_as_one_run_and_all_their_records(orders: Flow, noon: datetime) -> None:
     attempts_of(orders, noon, "failed", "failed", "completed")
     reach = Reach(orders.account_id, Environment.PRODUCTION, None)
-    sums = range_sums(reach, Range("", "", noon - timedelta(days=400), None))[orders.pk]
+    sums = range_sums(reach, Range("", "", noon - timedelta(days=400), None), [orders.pk])[orders.pk]
     assert (sums.runs, sums.success, sums.average) == (1, 3 * 953, pytest.approx(240))
 
 

@@ -382,7 +382,7 @@ def test_nothing_running_says_so(client: Client, scene: Scene) -> None:
         (COMPLETED + "?sort=-runs&range=30d", 9),
         (COMPLETED + "?format=csv", 6),
         (RUNNING, 11),
-        ("/integrations/", 7),
+        ("/integrations/", 8),
         ("/integrations/birds/flows/", 7),
         ("/integrations/birds/connections/", 7),
         ("/integrations/birds/settings/", 5),

@@ -121,7 +121,12 @@ class TestScopedObjects:
 def _may_use_unscoped(path: Path) -> bool:
     parts = path.relative_to(settings.BASE_DIR / "apps").parts
     finds_account = parts == ("accounts", "tokens.py")  # whose a token is, only the token tells
-    return parts[0] in {"core", "execution"} or parts[-1] == "admin.py" or "commands" in parts or finds_account
+    return (
+        parts[0] in {"core", "execution"}
+        or parts[-1] in {"admin.py", "admin_acts.py"}
+        or "commands" in parts
+        or finds_account
+    )
 
 
 def _uses_of_unscoped(path: Path) -> list[int]:

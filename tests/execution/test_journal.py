@@ -422,5 +422,5 @@ def test_a_page_commit_takes_the_same_number_of_queries_for_any_number_of_record
     with CaptureQueriesContext(connection) as queries:
         running.journal.commit(page, result)
 
-    assert len([q for q in queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]) <= 29
+    assert len([q for q in queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]) <= 30
     assert books() == []
