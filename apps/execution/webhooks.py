@@ -18,7 +18,7 @@ from apps.core.clock import database_now, read_now
 from apps.core.crypto import SecretUnreadableError
 from apps.core.queue import enqueue
 from apps.flows.connections import surroundings_for
-from apps.webhooks.models import DeliveryStatus, Webhook, WebhookDelivery
+from apps.webhooks.models import TEST, DeliveryStatus, Webhook, WebhookDelivery
 from apps.webhooks.services import SEND_WEBHOOK, claim_delivery, forget_deliveries, note_answer, read_secret
 
 MOST_AT_ONCE = 100
@@ -36,7 +36,8 @@ def hint_webhooks() -> int:
         webhook=OuterRef("pk"), status=DeliveryStatus.PENDING, next_at__lte=database_now()
     )
     free = Webhook.unscoped.filter(Q(busy_until=None) | Q(busy_until__lte=database_now()))
-    mine = [pk for pk in free.filter(Exists(waiting)).values_list("pk", flat=True)[:MOST_AT_ONCE] if claimed(pk)]
+    due = free.filter(Q(Exists(waiting), enabled=True) | Exists(waiting.filter(event=TEST)))
+    mine = [pk for pk in due.values_list("pk", flat=True)[:MOST_AT_ONCE] if claimed(pk)]
     for pk in mine:
         enqueue(SEND_WEBHOOK, pk, queue="interactive")
     return len(mine)
@@ -68,7 +69,10 @@ def send_deliveries(webhook_id: int) -> int:
 
 
 def due_deliveries(webhook: Webhook) -> list[WebhookDelivery]:
+    """Of one that is disabled only tests; the others wait until it is enabled again."""
     mine = WebhookDelivery.objects.of(webhook.account_id).filter(webhook=webhook, status=DeliveryStatus.PENDING)
+    if not webhook.enabled:
+        mine = mine.filter(event=TEST)
     return list(mine.filter(next_at__lte=database_now()).order_by("next_at", "pk")[:MOST_AT_ONCE])
 
 

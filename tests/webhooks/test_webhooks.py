@@ -20,7 +20,7 @@ from apps.flows.models import Connection
 from apps.flows.services.health import bring_online, note_outage
 from apps.runs.models import Run
 from apps.webhooks.models import Event, Webhook, WebhookDelivery
-from apps.webhooks.services import WAITS_S, announce, forget_deliveries
+from apps.webhooks.services import WAITS_S, announce, forget_deliveries, send_test
 from tests.conftest import NOON
 from tests.factories import make_account, make_connection, make_integration, make_webhook
 from tests.fakes.http_peer import Peer, reply
@@ -179,6 +179,19 @@ def test_an_address_that_recovers_gets_what_it_missed_in_order(account, peer):
         assert hint_webhooks() == 1
         assert send_deliveries(webhook.pk) == 3
     assert sorted(seen.json["data"]["number"] for seen in peer.seen) == [0, 0, 1, 2]
+
+
+def test_one_that_is_disabled_sends_tests_only_and_goes_on_when_it_is_enabled(account, peer):
+    webhook = make_webhook(account, url=f"{peer.url}/hook")
+    announce(account=account.pk, event=Event.RUN_FINISHED, facts={})
+    Webhook.unscoped.update(enabled=False)
+    assert hint_webhooks() == 0
+    send_test(webhook=webhook)
+    assert hint_webhooks() == 1
+    assert send_deliveries(webhook.pk) == 1
+    Webhook.unscoped.update(enabled=True)
+    assert send_deliveries(webhook.pk) == 1
+    assert [seen.headers["Flowmend-Event"] for seen in peer.seen] == ["webhook.test", "run.finished"]
 
 
 def test_an_address_that_egress_refuses_or_that_redirects_is_no_way_out(account, peer, settings):
