@@ -13,7 +13,7 @@ from tests.bench.database import own_database
 
 RECORDS = {
     "V1": 100_000, "V2": 20_000, "memory": 100_000, "errors": 1_000_000, "scopes": 20_000, "clicks": 20_000,
-    "pages": 1_000_000, "analytics": 17_520,
+    "pages": 1_000_000, "analytics": 17_520, "api": 1_000_000,
 }  # fmt: skip
 """Each benchmark, and how much it is meant for."""
 
@@ -43,7 +43,7 @@ def main() -> int:
 
 def run(name: str, options: argparse.Namespace) -> dict[str, object]:
     """Run one benchmark by name; raises SystemExit for an unknown one."""
-    from tests.bench import analytics, clicks, errors, http, load, memory, pages, scopes
+    from tests.bench import analytics, api, clicks, errors, http, load, memory, pages, scopes
 
     benchmarks = {
         "V1": load.measure,
@@ -54,6 +54,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, object]:
         "clicks": clicks.measure,
         "pages": pages.measure,
         "analytics": analytics.measure,
+        "api": api.measure,
     }
     if name not in benchmarks:
         raise SystemExit(f"There is no benchmark {name}. There are: {', '.join(benchmarks)}.")
