@@ -35,6 +35,9 @@ class Kind(IntEnum):
     WEBHOOK = 0x14
     WEBHOOK_DELIVERY = 0x15
 
+    def __init__(self, number: int) -> None:
+        self.beginning = f"{number:08x}"
+
 
 _LETTERS: dict[Kind, str] = {Kind.RUN: "r", Kind.ERROR: "e", Kind.CAUSE: "c", Kind.FLOW: "f"}
 _KINDS = {letters: kind for kind, letters in _LETTERS.items()}
@@ -46,7 +49,7 @@ class WrongIdError(ValueError):
 
 def wire_id(kind: Kind, key: int) -> str:
     """The 24 hex digits of an object: 8 of its kind, 16 of its key."""
-    return f"{kind:08x}{_checked(key):016x}"
+    return f"{kind.beginning}{_checked(key):016x}"
 
 
 def parse_wire_id(text: str, kind: Kind) -> int:
@@ -56,7 +59,7 @@ def parse_wire_id(text: str, kind: Kind) -> int:
 
 def retry_data_key(error_key: int) -> str:
     """The 32 hex digits of an error's retry data: 8 of the kind, 24 of the error's key."""
-    return f"{Kind.RETRY_DATA:08x}{_checked(error_key):024x}"
+    return f"{Kind.RETRY_DATA.beginning}{_checked(error_key):024x}"
 
 
 def parse_retry_data_key(text: str) -> int:

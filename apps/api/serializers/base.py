@@ -29,7 +29,7 @@ class WireId(serializers.Field):
 
     def __init__(self, *kinds: Kind, **options: Any) -> None:
         self.kinds = kinds
-        self._beginning = f"{kinds[0]:08x}"
+        self._beginning = kinds[0].beginning
         super().__init__(**options)
 
     def to_internal_value(self, data: Any) -> int:
