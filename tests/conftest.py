@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from apps.accounts.models import Account
 from apps.core import clock
 from apps.flows.models import Flow
-from tests import own_database, services
+from tests import long_tests, own_database, services
 from tests.factories import make_account, make_flow, make_user
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -29,8 +29,10 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 @pytest.hookimpl(tryfirst=True)  # before the tests are chosen by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what asks our database. Leave out what needs a server that this machine does not have; never in CI."""
+    """Mark what is long and what asks our database. Leave out what needs a server that is not here; never in CI."""
     for item in items:
+        if long_tests.is_long(item):
+            item.add_marker(pytest.mark.long)
         if own_database.asks(item):
             item.add_marker("database")
     absent = services.missing()
