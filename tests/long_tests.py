@@ -6,14 +6,18 @@ The ordinary run has a way that shows it too, so that it ends while somebody wai
 import re
 
 import pytest
+from django.db import connection
+
+OTHER = "postgresql" if connection.vendor == "sqlite" else "sqlite"
+"""The database that ours is not."""
 
 LONG = {
     r"scenarios/test_resume.py::test_a_page_on_which_workers_die_again_and_again.*-[345]\]": "two deaths are in it",
-    r"scenarios/test_resume.py::test_whichever_statement.*\[(file-sqlite|file-postgresql|table-postgresql)\]": (
-        "every statement with a table as the source is in it, for a target on the same database"
+    rf"scenarios/test_resume.py::test_whichever_statement.*\[(file-.*|table-{OTHER})\]": (
+        "every statement with a table as the source, and a target like our own database, is in it"
     ),
-    r"scenarios/test_scope_run.py::test_killed_at_any_statement.*\[postgresql\]": "a target on SQLite is in it",
-    r"scenarios/test_killed_acts.py::.*\[postgresql\]": "the same kills with SQLite are in it",
+    rf"scenarios/test_scope_run.py::test_killed_at_any_statement.*\[{OTHER}\]": "a target like our own database is in it",
+    rf"scenarios/test_killed_acts.py::.*\[{OTHER}\]": "the kills with a database like our own are in it",
     r"scenarios/test_demo_applications.py::": "the first minute of a newcomer is in .ci/run",
     r"execution/test_rivals.py::": "in the kills of .ci/run workers, dispatcher and pages act at the same time",
     r"console/test_search_page.py::test_whatever_an_address_says.*(causes|resolved)": (
