@@ -16,7 +16,7 @@ LONG = {
     rf"scenarios/test_resume.py::test_whichever_statement.*\[(file-.*|table-{OTHER})\]": (
         "every statement with a table as the source, and a target like our own database, is in it"
     ),
-    rf"scenarios/test_scope_run.py::test_killed_at_any_statement.*\[{OTHER}\]": "a target like our own database is in it",
+    rf"scenarios/test_scope_run.py::test_killed_at_any_statement.*\[{OTHER}\]": "a target like our database is in it",
     rf"scenarios/test_killed_acts.py::.*\[{OTHER}\]": "the kills with a database like our own are in it",
     r"scenarios/test_demo_applications.py::": "the first minute of a newcomer is in .ci/run",
     r"execution/test_rivals.py::": "in the kills of .ci/run workers, dispatcher and pages act at the same time",
