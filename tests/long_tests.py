@@ -19,6 +19,7 @@ LONG = {
     rf"scenarios/test_scope_run.py::test_killed_at_any_statement.*\[{OTHER}\]": "a target like our database is in it",
     rf"scenarios/test_killed_acts.py::.*\[{OTHER}\]": "the kills with a database like our own are in it",
     r"scenarios/test_demo_applications.py::": "the first minute of a newcomer is in .ci/run",
+    r"scenarios/test_demo_mail_server.py::": "the demo's own orders are in it",
     r"execution/test_rivals.py::": "in the kills of .ci/run workers, dispatcher and pages act at the same time",
     r"console/test_search_page.py::test_whatever_an_address_says.*(causes|resolved)": (
         "the lists of open errors are in it"

@@ -9,6 +9,15 @@ import pytest
 FIXTURES = {"db", "transactional_db", "live_server"}
 ASK_NOTHING_OF_THEIR_OWN = {
     "tests/house/": "they are about the README, the settings and the start",
+    "tests/accounts/test_permissions.py": "they are about one table in Python",
+    "tests/api/test_access.py": "statuses come before any row is asked for",
+    "tests/api/test_clients.py": "they are about requests as clients write them",
+    "tests/console/test_connection_secrets.py": "what is hidden is the same text in every database",
+    "tests/console/test_editor_page.py": "they are about the text of a definition",
+    "tests/console/test_flow_settings.py": "they are about the text of a definition",
+    "tests/execution/test_cli_flow.py": "they are about words on a terminal",
+    "tests/scenarios/test_demo_orders.py": "they are about the demo's flows, and write to both kinds of warehouse",
+    "tests/scenarios/test_wrong_input_": "what is refused never comes to a database of ours",
     "tests/scenarios/test_demo_applications.py": "they are about HTTP, and wait for applications most of the time",
     "tests/scenarios/test_handling_model.py": "they play on a fake target, without a book",
     "tests/scenarios/test_no_secret_leaks.py": "what is kept of a run is the same text in every database",

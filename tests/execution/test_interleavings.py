@@ -239,7 +239,7 @@ class Model:
 
 
 @pytest.mark.django_db
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(act, max_size=14))
 def test_whatever_happens_in_whatever_order_the_books_are_right_and_no_failure_is_lost(acts):
     with transaction.atomic():

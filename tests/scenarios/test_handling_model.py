@@ -217,7 +217,7 @@ def standing(database: FakeDatabase) -> dict[int, list[str]]:
 
 
 @given(st.lists(steps(3), min_size=1, max_size=4))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_a_page_does_what_the_rules_say_of_each_record(given_flow):
     flow = named(given_flow)
     if not any(step.body is None for step in every_step(flow)):
@@ -242,7 +242,7 @@ def test_a_page_does_what_the_rules_say_of_each_record(given_flow):
 
 
 @given(st.lists(steps(2), min_size=1, max_size=3))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_a_page_that_is_one_scope_stands_as_a_whole_or_not_at_all(given_flow):
     flow = named(given_flow)
     if not any(step.body is None for step in every_step(flow)):
@@ -264,7 +264,7 @@ def test_a_page_that_is_one_scope_stands_as_a_whole_or_not_at_all(given_flow):
 
 
 @given(st.lists(steps(2), min_size=1, max_size=3), st.integers(0, 30))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_a_record_that_waits_in_the_middle_comes_to_the_same_end(given_flow, busy_at):
     """One write of the page is refused as busy the first time, and its step tries again later."""
     flow = named(given_flow)
