@@ -40,8 +40,8 @@ class IntegrationForm(forms.Form):
 class NewIntegrationForm(IntegrationForm):
     key = forms.CharField(
         label="Key",
-        help_text="Definitions of flows and addresses of pages name it by its key, so it cannot be changed later.",
-        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "placeholder": "shop-orders"}),
+        help_text="Such as shop-orders. Definitions and addresses name it by its key, so it cannot be changed later.",
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
     )
     field_order = ("name", "key", "description", "owner")
 

@@ -19,10 +19,18 @@ const TIMES = [
 const valueOf = (id) => document.getElementById(id).value;
 const count = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
 
+// what depends on a token or on the pointer is a rule in a sheet of its own: elements carry no styles
+function ownSheet() {
+  const sheet = new CSSStyleSheet();
+  document.adoptedStyleSheets.push(sheet);
+  return sheet;
+}
+const ink = ownSheet(), tipPlace = ownSheet();
 const probe = board.appendChild(document.createElement("i"));
+probe.id = "chart-ink";
 probe.hidden = true;
 function colorOf(token) {
-  probe.style.color = `var(--${token})`;
+  ink.replaceSync(`#chart-ink { color: var(--${token}); }`);
   return getComputedStyle(probe).color;
 }
 
@@ -134,7 +142,7 @@ function showTip(plot, box, tip) {
   tip.replaceChildren(tableOf(box, idx));
   const at = left + plot.over.offsetLeft, width = tip.offsetWidth;
   const right = at + 16, fits = right + width <= box.clientWidth;
-  tip.style.left = `${fits ? right : Math.max(0, at - width - 16)}px`;
+  tipPlace.replaceSync(`.tip { left: ${fits ? right : Math.max(0, at - width - 16)}px; }`);
 }
 
 function moveCursor(box, place) {

@@ -1,7 +1,7 @@
 """What every list of errors has: its rows, its filters, and the addresses around them."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpRequest
@@ -49,49 +49,89 @@ def list_context(
     the flow and the step that the list is of, where its address does not say it as a filter.
     """
     zone, now = reader_of(request)
-    wanted = filter_of(member_of(request), request.GET, zone, now)
-    page, damaged, top = None, "", ""
-    try:
-        is_counted = wanted.is_on or (state != "open" and error is None)
-        page = error_page(rows, wanted, state, cursor=cursor_of(request), is_counted=is_counted, causes=causes)
-        if error is not None and not cursor_of(request) and error.pk not in {row.pk for row in page.rows}:
-            around = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
-            if error.pk in {row.pk for row in around.rows}:  # not while a retry has it: then the list is as it was
-                page = replace(around, matches=page.matches, is_more=page.is_more)
-        top = request.GET.get("top", "")[:40] or top_of(rows, wanted, page, state)
-    except BadCursorError as problem:
-        damaged = str(problem)
+    member = member_of(request)
+    wanted = filter_of(member, request.GET, zone, now)
+    shown = read_page(request, rows, causes, wanted, state, error)
     query = list_query(request, state, wanted, **(place or {}))
     choices = Choices() if wanted.text("cause") else choices_of(causes)  # of one cause there is but one of each
-    notable = Notable(wanted.account, page.rows if page else (), viewer=member_of(request))
+    notable = Notable(wanted.account, shown.rows, viewer=member)
     return {
         "notable": notable,
-        "me": member_of(request),
+        "me": member,
         "may_edit": may_do_somewhere(request, Act.EDIT_RETRY_DATA),
         "views": view_menu(request, notable.views, state=state, **(place or {})),
-        "selection": Selection(query=query, upto=top),
-        "all_number": number_text(page),
+        "selection": Selection(query=query, upto=shown.top),
+        "all_number": number_text(shown.page),
         "has_edit_links": error is None and state in ("open", "all"),
-        "csv_url": address_with(request, format="csv"),
-        "json_url": address_with(request, format="json"),
-        "page": page,
-        "damaged": damaged,
+        "page": shown.page,
+        "damaged": shown.damaged,
         "state": state,
         "state_text": STATES[state],
         "wanted": wanted,
         "most_counted": MOST_COUNTED,
         "span": span_filter(request, "Occurred", wanted.span),
         "resolved_span": span_filter(request, "Resolved", wanted.resolved, prefix=RESOLVED),
-        "has_doubts": page is not None and any(row.shown_state == "in_doubt" for row in page.rows),
+        "has_doubts": any(row.shown_state == "in_doubt" for row in shown.rows),
         "filters": [
             *filters_of(request, wanted, choices, state, is_narrow=error is not None),
             *note_filters(request, notable, is_narrow=error is not None),
         ],
-        "hidden_fields": hidden_fields(request, "q"),
         "path": path,
+        **addresses_around(request, shown),
+    }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The page of a list that an address names, and where the list began; without a page `damaged` says why."""
+
+    page: ErrorPage | None = None
+    top: str = ""
+    damaged: str = ""
+
+    @property
+    def rows(self) -> Sequence[Error]:
+        return self.page.rows if self.page is not None else ()
+
+
+def read_page(
+    request: HttpRequest,
+    rows: ErrorQuerySet,
+    causes: CauseQuerySet,
+    wanted: ErrorFilter,
+    state: str,
+    error: Error | None,
+) -> Shown:
+    cursor = cursor_of(request)
+    is_counted = wanted.is_on or (state != "open" and error is None)
+    try:
+        page = error_page(rows, wanted, state, cursor=cursor, is_counted=is_counted, causes=causes)
+        if error is not None and not cursor:
+            page = page_with(error, page, rows, wanted, state)
+        return Shown(page, request.GET.get("top", "")[:40] or top_of(rows, wanted, page, state))
+    except BadCursorError as problem:
+        return Shown(damaged=str(problem))
+
+
+def page_with(error: Error, page: ErrorPage, rows: ErrorQuerySet, wanted: ErrorFilter, state: str) -> ErrorPage:
+    """The page that an error is on; the one given while no page has it, as when a retry does."""
+    if error.pk in {row.pk for row in page.rows}:
+        return page
+    around = error_page(rows, wanted, state, cursor=cursor_at(error, state), is_counted=False)
+    is_there = error.pk in {row.pk for row in around.rows}
+    return replace(around, matches=page.matches, is_more=page.is_more) if is_there else page
+
+
+def addresses_around(request: HttpRequest, shown: Shown) -> dict[str, Any]:
+    """The pages beside this one, its downloads, and its filters as a form carries them."""
+    newer, older = (shown.page.newer, shown.page.older) if shown.page is not None else ("", "")
+    return {
+        "csv_url": address_with(request, format="csv"),
+        "json_url": address_with(request, format="json"),
+        "hidden_fields": hidden_fields(request, "q"),
         "query": f"?{request.GET.urlencode()}" if request.GET else "",
-        "newer_url": address_with(request, page=page.newer, top=top) if page and page.newer else "",
-        "older_url": address_with(request, page=page.older, top=top) if page and page.older else "",
+        "newer_url": address_with(request, page=newer, top=shown.top) if newer else "",
+        "older_url": address_with(request, page=older, top=shown.top) if older else "",
     }
 
 
