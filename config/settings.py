@@ -14,6 +14,8 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.logs import FORMATTERS
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -57,6 +59,7 @@ def env_database(name: str, default: str) -> dict[str, Any]:
 # --- Who we are -------------------------------------------------------------------------------------------------
 DEBUG = env_flag("DEBUG", False)  # never on by itself: it shows code to whoever sees a page, and keeps every query
 IS_NEWCOMER = env_flag("DEBUG", True)
+BEHIND_PROXY = not IS_NEWCOMER and env_flag("BEHIND_PROXY", True)  # then its X-Forwarded headers are believed
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 NEWCOMER_SECRET_KEY = "newcomer-only-change-me-" + "0" * 40
 NEWCOMER_FIELD_KEY = "bmV3Y29tZXItb25seS1maWVsZC1rZXktMDAwMDAwMDA="
@@ -79,7 +82,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.humanize",
     "django.contrib.messages",
-    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_filters",
     "django_q",
@@ -90,7 +92,10 @@ INSTALLED_APPS = [
     "apps.flows",
     "apps.runs",
     "apps.errors",
+    "apps.retention",
     "apps.analytics",
+    "apps.notifications",
+    "apps.support",
     "apps.execution",
     "apps.console",
     "apps.api",
@@ -107,6 +112,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "apps.api.middleware.ApiMiddleware",
+    "apps.console.gate.GateMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -173,6 +179,7 @@ Q_CLUSTER = {
 }
 LEASE_SECONDS = env_number("LEASE_SECONDS", 30, 1)  # a worker that is silent for longer has lost its run
 SLICE_SECONDS = env_number("SLICE_SECONDS", 60, 1)  # after that a worker gives a long run back if another one waits
+RETRY_DATA_PER_STEP = env_number("RETRY_DATA_PER_STEP", 20_000, 1)  # the newest of each step; older records are purged
 if REDIS_URL:
     Q_CLUSTER["redis"] = REDIS_URL
 else:
@@ -180,6 +187,8 @@ else:
 
 # --- People -------------------------------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.MemberBackend"]
+SESSION_ENGINE = "apps.accounts.sessions"
+PASSWORD_RESET_TIMEOUT = 3600
 LOGIN_URL = "console:sign-in"
 LOGIN_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "apps.console.views.failures.out_of_date"
@@ -195,6 +204,9 @@ EMAIL_HOST_USER = env("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS", False)
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "flowmend@localhost")
+EMAIL_TIMEOUT = 30  # seconds; without one a mail server that says nothing holds its worker for ever
+SUPPORT_EMAIL = env("SUPPORT_EMAIL")  # who gets support bundles; none: they are downloaded
+SUPPORT_CHAT_URL = env("SUPPORT_CHAT_URL")  # a chat that the help center links
 
 # --- The REST API ----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema", "UNAUTHENTICATED_USER": None}
@@ -246,7 +258,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_REDIRECT_EXEMPT = [r"^v1(/|$)"]  # the API never redirects: over plain HTTP it refuses, see its middleware
 if not IS_NEWCOMER:
     SECURE_SSL_REDIRECT = env_flag("SECURE_SSL_REDIRECT", True)
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_flag("BEHIND_PROXY", True) else None
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
     SECURE_HSTS_SECONDS = int(env_number("SECURE_HSTS_SECONDS", 365 * 86400, 0))
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -259,11 +271,14 @@ SESSION_COOKIE_SAMESITE = "Lax"
 LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}: DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+LOG_FORMAT = env("LOG_FORMAT", "line")
+if LOG_FORMAT not in FORMATTERS:
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: line or json.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"chosen": {"()": FORMATTERS[LOG_FORMAT]}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # it tells every hint that it passes on; the log of a run tells what was done
     "loggers": {"django-q": {"level": LOG_LEVEL if LOG_LEVEL in {"DEBUG", "ERROR", "CRITICAL"} else "WARNING"}},

@@ -3,10 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.console.views.sign_in import admin_sign_in
 from apps.execution.hooks import receive
 from apps.flows.hooks import PATH as HOOKS
 
 urlpatterns = [
+    path("admin/login/", admin_sign_in),
     path("admin/", admin.site.urls),
     path(f"{HOOKS}<str:key>", receive, name="hook"),
     path("v1/", include("apps.api.urls")),

@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from apps.accounts.models import Account
+from apps.console import sharing
 from apps.core import clock
 from apps.flows.models import Flow
-from tests import long_tests, own_database, services
+from tests import long_tests, migrated, own_database, services
+from tests.audited import every_change_recorded
 from tests.factories import make_account, make_flow, make_user
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -56,6 +59,23 @@ def _quick_passwords() -> None:
 def _static_files_as_they_stand() -> None:
     """Names with a hash need a collectstatic first; the tests of static files do that, the others take the tree's."""
     django_settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_change_is_in_the_audit_log() -> Iterator[None]:
+    with every_change_recorded():
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    migrated.begin_with_a_copy(connection)
+
+
+@pytest.fixture(autouse=True)
+def _polls_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test asks for news right after it made some, and its rows have the ids of the test before."""
+    monkeypatch.setattr(sharing, "SHARED_S", 0.0)
 
 
 @pytest.fixture

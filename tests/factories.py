@@ -19,6 +19,8 @@ from apps.errors.search import searched_text, write_texts
 from apps.errors.states import ErrorState
 from apps.flows.models import Connection, Flow, Integration, Revision, Step
 from apps.flows.secrets import replace_secrets
+from apps.notifications.channels import add_channel
+from apps.notifications.models import Channel
 from apps.runs.models import FlowState, Page, Run, StepRun
 from apps.webhooks.models import Event, Webhook
 from apps.webhooks.services import add_webhook
@@ -61,6 +63,13 @@ def make_webhook(account: Account | None = None, **fields: Any) -> Webhook:
     member = Member.objects.of(account).order_by("pk")[0]
     values = {"url": "http://127.0.0.1:9/hook", "events": Event.values, "secret": "a secret of tests", **fields}
     return add_webhook(account=account, member=member, **values)[0]
+
+
+def make_channel(account: Account | None = None, **fields: Any) -> Channel:
+    """One of kind webhook, unless told."""
+    account = account or make_account()
+    values = {"name": f"Channel {next(_numbers)}", "kind": "webhook", "address": "http://127.0.0.1:9/hook", **fields}
+    return add_channel(account=account, by=Member.objects.of(account).order_by("pk")[0], **values)[0]
 
 
 def make_flow(account: Account | None = None, *, integration: Integration | None = None, **fields: Any) -> Flow:

@@ -11,13 +11,21 @@ from django.db import connection
 OTHER = "postgresql" if connection.vendor == "sqlite" else "sqlite"
 """The database that ours is not."""
 
+SPREADS = pytest.mark.parametrize("spread", [1, 5], ids=["every moment", "some"])
+"""A sweep over all the moments at which something can happen: each of them is long, the ordinary run takes some."""
+
 LONG = {
+    rf"scenarios/.*\[(.*-)?{OTHER}(-.*)?\]": "a target like our database is in it, and this one where ours is like it",
+    r".*[\[-]every moment[\]-]": "some of the moments are in it",
     r"scenarios/test_resume.py::test_a_page_on_which_workers_die_again_and_again.*-[345]\]": "two deaths are in it",
     rf"scenarios/test_resume.py::test_whichever_statement.*\[(file-.*|table-{OTHER})\]": (
         "every statement with a table as the source, and a target like our own database, is in it"
     ),
-    rf"scenarios/test_scope_run.py::test_killed_at_any_statement.*\[{OTHER}\]": "a target like our database is in it",
-    rf"scenarios/test_killed_acts.py::.*\[{OTHER}\]": "the kills with a database like our own are in it",
+    r"scenarios/test_transactions.py::test_what_persists.*-strict\]": "the way that keeps changes is in it",
+    r"connectors/test_contract.py::test_an_application_that_never.*(a\.(json|jsonl\.gz|xlsx)|http-[a-mo-z].*|put)\]": (
+        "one of each connector is in it"
+    ),
+    r"engine/test_expressions_attacks.py::test_a_bomb_takes_little_memory\[2\]": "a bomb of the same kind is in it",
     r"scenarios/test_demo_applications.py::": "the first minute of a newcomer is in .ci/run",
     r"scenarios/test_demo_mail_server.py::": "the demo's own orders are in it",
     r"execution/test_rivals.py::": "in the kills of .ci/run workers, dispatcher and pages act at the same time",
@@ -29,6 +37,9 @@ LONG = {
         "five more ways to sign in are in it"
     ),
 }
+if connection.vendor == "postgresql":
+    kept = "search_page|error_list|record_journey|dashboard|causes|triage|tags_and_views|history_page|live|run_page"
+    LONG[rf"console/(?!test_({kept})\.py)"] = "the browser opens every page, on PostgreSQL; SQLite has all of this"
 PATTERNS = re.compile("|".join(f"tests/{pattern}" for pattern in LONG))
 
 

@@ -12,6 +12,7 @@ ASK_NOTHING_OF_THEIR_OWN = {
     "tests/accounts/test_permissions.py": "they are about one table in Python",
     "tests/api/test_access.py": "statuses come before any row is asked for",
     "tests/api/test_clients.py": "they are about requests as clients write them",
+    "tests/console/test_access.py": "statuses come before any row is asked for",
     "tests/console/test_connection_secrets.py": "what is hidden is the same text in every database",
     "tests/console/test_editor_page.py": "they are about the text of a definition",
     "tests/console/test_flow_settings.py": "they are about the text of a definition",

@@ -1,6 +1,12 @@
-from django.contrib import admin
+from typing import Any
 
-from apps.accounts.models import Account, AuditEntry, KeptAnswer, Member, MemberRole, Profile, Token
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+
+from apps.accounts import sign_in_admin as sign_in_admin
+from apps.accounts.members import KEEPS_AN_OWNER, other_owners
+from apps.accounts.models import Account, AuditEntry, KeptAnswer, Member, MemberRole, Profile, Role, Token
 from apps.accounts.recorded_admin import RecordedAdmin
 from apps.core.admin import EndlessAdmin, HistoryAdmin, HouseAdmin, KeptAdmin
 
@@ -21,8 +27,24 @@ class MemberRoleInline(admin.TabularInline):
     raw_id_fields = ("account",)
 
 
+class MemberForm(forms.ModelForm):
+    class Meta:
+        model = Member
+        fields = ("account", "user", "role", "may_edit_retry_data", "disabled_at")
+
+    def clean(self) -> dict[str, Any]:
+        """The last owner stays one, here too."""
+        facts: dict[str, Any] = super().clean() or {}
+        was = Member.unscoped.filter(pk=self.instance.pk, role=Role.OWNER, disabled_at__isnull=True).first()
+        stays = facts.get("role") == Role.OWNER and not facts.get("disabled_at")
+        if was is not None and not stays and not other_owners(was).exists():
+            raise ValidationError(KEEPS_AN_OWNER)
+        return facts
+
+
 @admin.register(Member)
 class MemberAdmin(RecordedAdmin, KeptAdmin):
+    form = MemberForm
     list_display = ("user", "account", "role", "may_edit_retry_data", "disabled_at")
     list_filter = ("role", ("disabled_at", admin.EmptyFieldListFilter))
     list_select_related = ("user", "account")

@@ -13,8 +13,8 @@ class MemberBackend(ModelBackend):
 
     def get_user(self, user_id: Any) -> User | None:
         members = active_members(User(pk=user_id))
-        if not members:
-            return super().get_user(user_id)
-        user = members[0].user
+        user = members[0].user if members else super().get_user(user_id)
+        if user is None or not self.user_can_authenticate(user):
+            return None
         user.active_members = members  # type: ignore[attr-defined]
-        return user if self.user_can_authenticate(user) else None
+        return user

@@ -1,10 +1,17 @@
 """Accounts, their members with roles, API tokens, and the audit log."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
+from apps.accounts.sign_in_models import AuthenticatorApp as AuthenticatorApp
+from apps.accounts.sign_in_models import GuessCount as GuessCount
+from apps.accounts.sign_in_models import Passkey as Passkey
+from apps.accounts.sign_in_models import RecoveryCode as RecoveryCode
+from apps.accounts.sign_in_models import UserSession as UserSession
 from apps.core.clock import time_zones, wall_now
 from apps.core.models import LOOSE, AccountScoped, HotScoped
 
@@ -19,6 +26,7 @@ class Role(models.TextChoices):
 class ActorKind(models.TextChoices):
     MEMBER = "member", "Member"
     TOKEN = "token", "API token"
+    RULE = "rule", "Rule"
     SYSTEM = "system", "Flowmend"
     COMMAND = "command", "Command line"
 
@@ -70,6 +78,9 @@ class Account(models.Model):
     name = models.CharField(max_length=120)
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
     retention_days = models.PositiveSmallIntegerField(choices=RetentionDays, default=RetentionDays.THIRTY)
+    second_factor_required = models.BooleanField(
+        default=False, help_text="Members without a second factor have to set one up before anything else."
+    )
     created_at = models.DateTimeField(default=wall_now, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
 
@@ -117,6 +128,38 @@ class MemberRole(AccountScoped):
         return f"{self.member_id} {self.role}"
 
 
+UNANSWERED = models.Q(accepted_at__isnull=True, withdrawn_at__isnull=True)
+"""Of an invitation: neither accepted nor withdrawn; it may have expired."""
+
+
+class Invitation(AccountScoped):
+    """Asks somebody to become a member. The link of its mail opens it; of that only a hash is kept."""
+
+    email = models.EmailField()
+    role = models.CharField(max_length=16, choices=Role, blank=True)
+    roles = models.JSONField(default=dict, blank=True, help_text="Integration -> role, where the role above is blank.")
+    may_edit_retry_data = models.BooleanField(default=False)
+    invited_by = models.ForeignKey(Member, **LOOSE)
+    sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    created_at = models.DateTimeField(default=wall_now, editable=False)
+    expires_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    mail_problem = models.CharField(max_length=200, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "invitation"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "email"], condition=UNANSWERED, name="invitations_one_open"),
+            models.UniqueConstraint(fields=["sha256"], condition=~models.Q(sha256=""), name="invitations_by_link"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
 class Token(AccountScoped):
     """An API token of a member: the prefix finds it, the hash proves it, the token itself is shown once."""
 
@@ -137,6 +180,14 @@ class Token(AccountScoped):
     def __str__(self) -> str:
         return f"{self.prefix}…"
 
+    def state_at(self, moment: datetime) -> str:
+        """`active`, or why it opens nothing: `revoked`, `expired`, `member_disabled`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= moment:
+            return "expired"
+        return "active" if self.member.is_active else "member_disabled"
+
 
 class KeptAnswer(HotScoped):
     """What an API call with an idempotency key was answered: for a day the same key gets the same answer.
@@ -149,6 +200,7 @@ class KeptAnswer(HotScoped):
     at = models.DateTimeField(default=wall_now)
     status = models.PositiveSmallIntegerField(null=True, blank=True)
     content = models.BinaryField(default=bytes, blank=True, editable=False)
+    headers = models.JSONField(default=dict, blank=True)
 
     class Meta:
         db_table = "kept_answer"
@@ -166,6 +218,7 @@ class AuditEntry(HotScoped):
     actor_kind = models.CharField(max_length=8, choices=ActorKind)
     member = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
     token = models.ForeignKey(Token, null=True, blank=True, **LOOSE)
+    rule_revision = models.ForeignKey("errors.RuleRevision", null=True, blank=True, **LOOSE)
     act = models.CharField(max_length=64)
     object_kind = models.CharField(max_length=32)
     object_id = models.BigIntegerField(null=True, blank=True)

@@ -22,6 +22,8 @@ class Act(StrEnum):
     EDIT_FLOWS = "edit_flows"
     EDIT_CONNECTIONS = "edit_connections"
     MOVE_CHECKPOINT = "move_checkpoint"
+    KEEP_ERRORS = "keep_errors"
+    EDIT_RULES = "edit_rules"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_TOKENS = "manage_tokens"
     SUBSCRIBE_OTHERS = "subscribe_others"
@@ -55,6 +57,8 @@ ACTS: dict[Act, Role] = {
     Act.EDIT_FLOWS: Role.MANAGER,
     Act.EDIT_CONNECTIONS: Role.MANAGER,
     Act.MOVE_CHECKPOINT: Role.MANAGER,
+    Act.KEEP_ERRORS: Role.MANAGER,
+    Act.EDIT_RULES: Role.MANAGER,
     Act.MANAGE_MEMBERS: Role.ADMINISTRATOR,
     Act.MANAGE_TOKENS: Role.ADMINISTRATOR,
     Act.SUBSCRIBE_OTHERS: Role.ADMINISTRATOR,

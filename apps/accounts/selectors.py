@@ -30,6 +30,13 @@ def active_members(user: Any) -> list[Member]:
     return list(active.select_related("account", "user__profile").order_by("account__name", "pk"))
 
 
+def person(member: Member | None) -> str:
+    """A member's full name, else the name he signs in with; "" for nobody."""
+    if member is None:
+        return ""
+    return member.user.get_full_name() or member.user.get_username()
+
+
 def membership(user: User, account: Account | int) -> Member | None:
     """The user as an active member of an account that is not closed; None: for this user it is not there."""
     if not user.is_authenticated:

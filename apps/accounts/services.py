@@ -11,15 +11,17 @@ from django.db import transaction
 from django.db.models import Model
 
 from apps.accounts.models import Account, ActorKind, AuditEntry, Member, Role, Token
+from apps.connectors.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a member (perhaps by a token), the command line, or Flowmend itself."""
+    """Who acts: a member (perhaps by a token), a rule, the command line, or Flowmend itself."""
 
     kind: ActorKind
     member_id: int | None = None
     token_id: int | None = None
+    rule_revision_id: int | None = None
 
     @classmethod
     def member(cls, member: Member) -> "Actor":
@@ -33,6 +35,7 @@ class Actor:
 SYSTEM = Actor(ActorKind.SYSTEM)
 COMMAND = Actor(ActorKind.COMMAND)
 _calling: ContextVar[Token | None] = ContextVar("flowmend_calling_token", default=None)
+_ruling: ContextVar[int | None] = ContextVar("flowmend_rule_revision", default=None)
 
 
 @contextmanager
@@ -45,7 +48,20 @@ def acting_by(token: Token) -> Iterator[None]:
         _calling.reset(reset)
 
 
-def by_token(actor: Actor) -> Actor:
+@contextmanager
+def acting_as_rule(revision_id: int | None) -> Iterator[None]:
+    """What no member does in this block is recorded as done by this revision of a rule; None: by whoever it says."""
+    reset = _ruling.set(revision_id)
+    try:
+        yield
+    finally:
+        _ruling.reset(reset)
+
+
+def as_called(actor: Actor) -> Actor:
+    """The actor as what the call came by: a token, or a rule."""
+    if actor.member_id is None and _ruling.get() is not None:
+        return Actor(ActorKind.RULE, rule_revision_id=_ruling.get())
     token = _calling.get()
     return Actor.token(token) if token is not None and actor == Actor(ActorKind.MEMBER, token.member_id) else actor
 
@@ -59,18 +75,20 @@ def record_audit(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
-    """Adds to the audit log, in the caller's transaction. `before` and `after` never hold a secret."""
-    actor = by_token(actor)
+    """Adds to the audit log, in the caller's transaction. What stands under a telling name is hidden; a caller who
+    knows the secrets themselves takes them out of `before` and `after`."""
+    actor = as_called(actor)
     entry = AuditEntry(
         account_id=account if isinstance(account, int) else account.pk,
         actor_kind=actor.kind,
         member_id=actor.member_id,
         token_id=actor.token_id,
+        rule_revision_id=actor.rule_revision_id,
         act=act,
         object_kind=target._meta.model_name or "",
         object_id=target.pk,
-        before=None if before is None else dict(before),
-        after=None if after is None else dict(after),
+        before=redact(before),
+        after=redact(after),
     )
     entry.save(force_insert=True)
     return entry

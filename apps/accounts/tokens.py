@@ -9,9 +9,10 @@ from enum import StrEnum
 from hmac import compare_digest
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Member, Token
+from apps.accounts.permissions import RANKS, Act, may
 from apps.accounts.services import COMMAND, Actor, record_audit
 from apps.core.clock import database_now, wall_now
 
@@ -38,6 +39,22 @@ SCOPES = {
     Scope.EDIT: "Change flows and connections",
     Scope.ERRORS: "Read errors and retry data; retry, resolve, assign and tag errors",
 }
+
+
+def tokens_seen_by(member: Member) -> "QuerySet[Token]":
+    """His own; of whoever manages tokens all of the account's. With their members and users, newest first."""
+    rows = Token.objects.of(member.account_id).select_related("member__user").order_by("-pk")
+    return rows if may(member, Act.MANAGE_TOKENS) else rows.filter(member=member)
+
+
+def members_served_by(member: Member) -> "QuerySet[Member]":
+    """For whom he may make a token: himself; who manages tokens also for active members whose role is not above his
+    own, because whoever has a token may do what its member may."""
+    rows = Member.objects.of(member.account_id).filter(disabled_at__isnull=True).select_related("user")
+    if not may(member, Act.MANAGE_TOKENS):
+        return rows.filter(pk=member.pk)
+    above = [role for role, rank in RANKS.items() if rank > RANKS[member.role]]
+    return rows.exclude(role__in=above).order_by("user__first_name", "user__username")
 
 
 def issue_token(
@@ -70,6 +87,8 @@ def issue_token(
 @transaction.atomic
 def revoke_token(*, token: Token, actor: Actor = COMMAND) -> bool:
     """From now on the token opens nothing; False: it was revoked before."""
+    if token.revoked_at is not None:
+        return False
     unrevoked = Token.objects.of(token.account_id).filter(pk=token.pk, revoked_at__isnull=True)
     if not unrevoked.update(revoked_at=database_now()):
         return False
@@ -83,15 +102,19 @@ def find_token(text: str) -> Token | None:
     shape = SHAPE.fullmatch(text)
     if shape is None:
         return None
-    active = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=database_now()))
-    owned = Q(member__disabled_at__isnull=True, member__user__is_active=True, account__closed_at__isnull=True)
-    found: Token | None = (
-        Token.unscoped.filter(active, owned, prefix=shape[1]).select_related("member__user", "member__account").first()
-    )
+    found = good_tokens().filter(prefix=shape[1]).first()
     if found is None or not compare_digest(found.sha256, hash_of(text)):
         return None
     note_use(found)
     return found
+
+
+def good_tokens() -> "QuerySet[Token]":
+    """Not expired, not revoked, of an active member of an open account; with member, user and account."""
+    active = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=database_now()))
+    owned = Q(member__disabled_at__isnull=True, member__user__is_active=True, account__closed_at__isnull=True)
+    rows: QuerySet[Token] = Token.unscoped.filter(active, owned).select_related("member__user", "member__account")
+    return rows
 
 
 def note_use(token: Token) -> None:

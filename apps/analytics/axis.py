@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-MINUTE_S, HALF_HOUR_S, HOUR_S = 60, 1_800, 3_600
+from apps.runs.buckets import HALF_HOUR_S, MINUTES_KEPT
+
+MINUTE_S, HOUR_S = 60, 3_600
 LONGEST_BY_MINUTE, LONGEST_BY_HOUR = timedelta(hours=4), timedelta(days=4)
-MINUTES_KEPT = timedelta(days=5)
 
 
 class Unit(StrEnum):

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from apps.accounts.models import ActorKind, AuditEntry
+from apps.accounts.audit import actor_text
+from apps.accounts.models import AuditEntry
 from apps.flows.models import Step
 
 MOST_CHANGES = 50
@@ -42,7 +43,7 @@ def changes_in(account_id: int, flows: Mapping[int, str], since: datetime, until
     of_flow = Q(object_kind="flow", object_id__in=list(flows), act__in=FLOW_ACTS)
     of_connection = Q(object_kind="connection", object_id__in=list(connections), act__in=CONNECTION_ACTS)
     entries = AuditEntry.objects.of(account_id).filter(of_flow | of_connection, at__gte=since, at__lt=until)
-    newest = entries.select_related("member__user").order_by("-id")[: MOST_CHANGES + 1]
+    newest = entries.select_related("member__user", "rule_revision__rule").order_by("-id")[: MOST_CHANGES + 1]
     found = [change_of(entry, flows, connections) for entry in newest]
     rows = (change for change in found[:MOST_CHANGES] if change is not None)
     return Changes(sorted(rows, key=lambda change: change.at), len(found) > MOST_CHANGES)
@@ -68,10 +69,3 @@ def new_revision(entry: AuditEntry) -> int:
 
 def facts_in(facts: object) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
-
-
-def actor_text(entry: AuditEntry) -> str:
-    """A member's name; what else acts by its kind."""
-    if entry.member is not None:
-        return str(entry.member.user.get_full_name() or entry.member.user.get_username())
-    return ActorKind(entry.actor_kind).label

@@ -13,7 +13,7 @@ from itertools import groupby
 from django.db.models import Case, F, IntegerField, Q, Value, When
 from django.db.models.expressions import Combinable
 
-from apps.analytics.axis import HALF_HOUR_S
+from apps.runs.buckets import HALF_HOUR_S
 from apps.runs.models import Grain
 
 SLOTS = Grain.QUARTER // Grain.HALF_HOUR  # half hours in a quarter of a day

@@ -15,12 +15,13 @@ class StreamKind(StrEnum):
 
 @dataclass(frozen=True)
 class Stream:
-    """One line in the charts; `pk` is 0 for all flows."""
+    """One line in the charts; `pk` is 0 for all flows, `slug` an integration's."""
 
     kind: StreamKind
     pk: int
     name: str
     integration_id: int = 0
+    slug: str = ""
 
     @property
     def key(self) -> str:

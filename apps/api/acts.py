@@ -77,19 +77,24 @@ def retry(caller: Caller, errors: ErrorQuerySet, *, is_forced: bool = False) -> 
     plan = retry_plan(account=caller.account, errors=errors, includes_resolved=True)
     if not plan.eligible:
         return _under_way(caller, errors) or _refuse([why for why, _ in plan.left_alone])
-    if not is_forced and errors.filter(RESOLVED, passed_outcome=Passed.SUCCESS).exists():
-        raise conflict(
-            "A newer version of some of these records went through already. Send force: true to retry all the same.",
-            "newer_success",
-        )
-    act = retry_errors(
-        account=caller.account, member=caller.member, errors=errors, includes_resolved=True, is_forced=is_forced
-    )
+    act = begin_retry(caller, errors, is_forced=is_forced)
     perform_act(act.account_id, act.pk, most_chunks=1)
     act.refresh_from_db()
     runs = Run.objects.of(caller.account).filter(pk__in=list(act.options.get("runs", {}).values()))
     found: Run | None = runs.select_related("flow__integration").order_by("pk").first()
     return found or _under_way(caller, errors) or _refuse(["changed meanwhile"])
+
+
+def begin_retry(caller: Caller, errors: ErrorQuerySet, *, is_forced: bool) -> BulkAct:
+    """Retry the errors, resolved ones too; raises a Refusal where that would bring back what a newer success passed."""
+    if not is_forced and errors.filter(RESOLVED, passed_outcome=Passed.SUCCESS).exists():
+        raise conflict(
+            "A newer version of some of these records went through already. Send force: true to retry all the same.",
+            "newer_success",
+        )
+    return retry_errors(
+        account=caller.account, member=caller.member, errors=errors, includes_resolved=True, is_forced=is_forced
+    )
 
 
 def _under_way(caller: Caller, errors: ErrorQuerySet) -> Run | None:

@@ -8,7 +8,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from apps.accounts.tokens import find_token
 from apps.api.caller import Caller
 
-MISSING = "Send a token: Authorization: Bearer TOKEN. An owner or administrator makes one under API tokens."
+MISSING = "Send a token: Authorization: Bearer TOKEN. Make one in the console, under API tokens."
 UNKNOWN = "This token is not known here, has expired or was revoked."
 
 

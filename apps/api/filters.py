@@ -42,5 +42,7 @@ def parameters_of(filters: type[Filters]) -> tuple[Parameter, ...]:
 
 def filtered(filters: type[Filters], rows: RowsT, asked: Mapping[str, Any], account: int) -> RowsT:
     """The rows that match all that is asked; names of other parameters are not looked at."""
+    if not filters.base_filters.keys() & asked.keys():
+        return rows  # a set copies all of its filters, which takes as long as to read a hundred rows
     found: RowsT = filters(account=account, data=asked, queryset=rows).qs
     return found

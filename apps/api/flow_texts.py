@@ -1,11 +1,10 @@
 """Bodies of flows as definitions: the definition is the truth, so every change of a flow is a change of its text."""
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-import yaml
 from django.utils.text import slugify
 
 from apps.accounts.permissions import Act
@@ -15,13 +14,13 @@ from apps.api.schedules import cron_of
 from apps.api.selectors.flows import FlowFacts
 from apps.flows.definition.document import read_document
 from apps.flows.definition.mistakes import Path
-from apps.flows.definition.rewriting import REMOVED, rewrite
+from apps.flows.definition.rewriting import REMOVED, dumped, rewrite
 from apps.flows.definition.steps import place_of_step, with_steps, without_steps
 from apps.flows.models import Flow, Integration, Step, StepKind
+from apps.flows.naming import free_key, free_name
 
 Changes = dict[Path, Any]
 Raw = dict[str, Any]
-LONGEST_KEY = 64
 PIPELINE = ("pageGenerators", "pageProcessors")
 
 
@@ -180,7 +179,7 @@ def new_text(caller: Caller, body: Mapping[str, Any]) -> str:
         raise invalid("A flow has exactly one export.", "pageGenerators")
     wanted = [*body["pageGenerators"], *body.get("pageProcessors", [])]
     raw: Raw = {
-        "flow": free_key(caller, slugify(body["name"])),
+        "flow": free_key(caller.account, slugify(body["name"])),
         "name": body["name"],
         "integration": integration_of(caller, body).slug,
     }
@@ -223,33 +222,13 @@ def cloned_text(caller: Caller, flow: Flow, body: Mapping[str, Any]) -> str:
         raise invalid("This flow has no definition to clone.", code="invalid_operation")
     text = flow.revision.definition
     changes: Changes = {
-        ("flow",): free_key(caller, f"{flow.key}-copy"),
+        ("flow",): free_key(caller.account, f"{flow.key}-copy"),
         ("name",): body.get("name") or f"{flow.name} (copy)"[:120],
         ("enabled",): False,
     }
     if "_integrationId" in body:
         changes["integration",] = integration_of(caller, body).slug
     return rewrite(text, changes)
-
-
-def free_key(caller: Caller, wanted: str) -> str:
-    """A key that no flow of the account has."""
-    base = (wanted or "flow")[: LONGEST_KEY - 6]
-    taken = set(Flow.objects.of(caller.account).filter(key__startswith=base).values_list("key", flat=True))
-    return free_name(base, taken)
-
-
-def free_name(base: str, taken: Collection[str]) -> str:
-    number = 1
-    name = base
-    while name in taken:
-        number += 1
-        name = f"{base}-{number}"
-    return name
-
-
-def dumped(raw: Raw) -> str:
-    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=120)
 
 
 def expected_revision(header: str) -> int | None:

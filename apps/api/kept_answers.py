@@ -25,6 +25,8 @@ KEPT = timedelta(days=1)
 ABANDONED = timedelta(minutes=1)
 REMOVED_AT_ONCE = 100
 REPLAYED = "Idempotent-Replayed"
+KEPT_HEADERS = ("ETag", "Link")
+"""What a client needs of an answer besides its body: the others are said anew."""
 UNCHANGING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -91,11 +93,13 @@ def done_and_kept(view: Any, kept: KeptAnswer, work: Callable[[], Any]) -> HttpR
 def keep(kept: KeptAnswer, answer: Any) -> None:
     content = b"" if answer.data is None else orjson.dumps(answer.data)
     row = KeptAnswer.objects.of(kept.account_id).filter(pk=kept.pk)
-    row.update(status=answer.status_code, content=content, at=database_now())
+    headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+    row.update(status=answer.status_code, content=content, headers=headers, at=database_now())
 
 
 def replayed(kept: KeptAnswer) -> HttpResponse:
-    found = HttpResponse(bytes(kept.content), status=kept.status or status.HTTP_200_OK, content_type="application/json")
+    code = kept.status or status.HTTP_200_OK
+    found = HttpResponse(bytes(kept.content), "application/json", code, headers=kept.headers)
     found[REPLAYED] = "true"
     return found
 

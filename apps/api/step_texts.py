@@ -5,12 +5,13 @@ from typing import Any
 
 from apps.api.caller import Caller
 from apps.api.failures import invalid
-from apps.api.flow_texts import Changes, Raw, free_name, read
+from apps.api.flow_texts import Changes, Raw, read
 from apps.core.ids import Kind, wire_id
 from apps.flows.definition.mistakes import Path
 from apps.flows.definition.rewriting import REMOVED, rewrite
 from apps.flows.definition.steps import place_of_step, placed_steps, with_steps, without_steps
 from apps.flows.models import Flow, Step
+from apps.flows.naming import free_name
 
 
 def added(caller: Caller, flow: Flow, body: Mapping[str, Any], kinds: Collection[str]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from django.urls import URLPattern, re_path
 from apps.api.views import (
     audit,
     connections,
+    diagnostics,
     documents,
     errors,
     flow_acts,
@@ -17,6 +18,7 @@ from apps.api.views import (
     members,
     metrics,
     nothing,
+    notifications,
     steps,
     tags,
     token_info,
@@ -35,10 +37,12 @@ RESOURCES: tuple[list[URLPattern], ...] = (
     members.urls,
     audit.urls,
     jobs.urls,
+    diagnostics.urls,
     errors.urls,
     inbox.urls,
     tags.urls,
     webhooks.urls,
+    notifications.urls,
     metrics.urls,
 )
 

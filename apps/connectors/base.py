@@ -43,7 +43,7 @@ class ReachedConfig(ConnectionConfig):
         3,
         ge=1,
         le=100,
-        title="Offline after",
+        title="Offline after (failures)",
         description="Failures to connect in a row that take it offline: then work waits, and a probe brings it back.",
         json_schema_extra={"group": "Limits and time-outs"},
     )

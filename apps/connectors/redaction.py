@@ -31,6 +31,10 @@ SECRET_ENDINGS = ("_password", "_secret", "_api_key", "_apikey", "_access_token"
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PARAMETER = re.compile(r"([?&;]|\b)([A-Za-z0-9_.\-]{2,40})=([^&\s\"'<>#;,]+)")
+_NAME = r"([A-Za-z0-9_.\-]{2,40})"
+_IN_JSON = re.compile(rf'("{_NAME}"\s*:\s*")(?:[^"\\]|\\.)+(?=")')
+_IN_PYTHON = re.compile(rf"('{_NAME}'\s*:\s*')(?:[^'\\]|\\.)+(?=')")
+_IN_JSON_TEXT = re.compile(rf'(\\"{_NAME}\\"\s*:\s*\\")[^"]{{1,2000}}?(?=\\")')  # JSON within a text of JSON
 _SCHEME = re.compile(r"\b(Bearer|Basic|Digest|ApiKey|Token)(\s+)[A-Za-z0-9._~+/\-]{8,}=*", re.IGNORECASE)
 _IN_ADDRESS = re.compile(r"(://[^/\s:@]{0,200}):[^/\s@]{1,500}@")
 
@@ -70,6 +74,9 @@ class Redactor:
             text = self._known().sub(HIDDEN, text)
         text = _IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text)
         text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
+        if ":" in text:
+            for pattern in (_IN_JSON_TEXT, _IN_JSON, _IN_PYTHON):
+                text = pattern.sub(self._quoted, text)
         return _PARAMETER.sub(self._parameter, text) if "=" in text else text
 
     def value(self, value: Any) -> Any:
@@ -91,6 +98,9 @@ class Redactor:
 
     def _parameter(self, found: re.Match[str]) -> str:
         return f"{found[1]}{found[2]}={HIDDEN}" if self.hides(found[2]) else found[0]
+
+    def _quoted(self, found: re.Match[str]) -> str:
+        return f"{found[1]}{HIDDEN}" if self.hides(found[2]) else found[0]
 
     def _known(self) -> re.Pattern[str]:
         if self._pattern is None:

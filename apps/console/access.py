@@ -104,7 +104,7 @@ def get_flow(request: HttpRequest, flow_id: int, to: Act | str = Act.VIEW) -> Fl
     """A flow with its integration, revision and state. Raises Http404 and PermissionDenied as above."""
     reach = reach_of(request)
     rows = Flow.objects.of(reach.account_id).present().filter(pk=_key(flow_id), **reach.where())
-    found = _one(rows.select_related("integration", "revision", "state"))
+    found = _one(rows.select_related("integration", "revision", "state", "run_after"))
     _require(request, Act(to), found.integration_id)
     return found
 
@@ -183,7 +183,7 @@ def roles_of(request: HttpRequest) -> dict[int, str]:
 
 
 def _one(rows: "QuerySet[ModelT]") -> ModelT:
-    found = rows.first()
+    found = next(iter(rows.order_by()), None)  # it is the only one; to put it in order took as long as to find it
     if found is None:
         raise Http404("There is nothing here for you.")
     return found

@@ -9,10 +9,11 @@ from django.template.loader import render_to_string
 from apps.console.access import reach_of
 from apps.console.addresses import CauseId
 from apps.console.context import preferences_of
-from apps.console.live import Told, topic
+from apps.console.live import Told, nothing, topic
 from apps.console.loaded import cause_of
 from apps.console.selectors.causes import PAGE_SIZE, TABS, cause_rows, has_news, tab_counts
 from apps.console.selectors.pulse import pulse_of
+from apps.console.sharing import shared
 from apps.core.clock import wall_now
 
 
@@ -26,23 +27,29 @@ def cause_topic(cause_id: int) -> str:
     return f"cause:{cause_id}"
 
 
-@topic("causes")
+@topic("causes", shared=True)
 def causes_told(request: HttpRequest, key: str) -> Told:
     """The key is `<tab>.<millisecond of the reading>.<causes>`."""
     tab, moment, ids = _parsed(key)
     reach = reach_of(request)
 
     def fragments(since: str) -> Iterator[str]:
-        now = wall_now()
-        context = {
-            "rows": cause_rows(reach, ids, now=now),
-            "counts": tab_counts(reach, now),
-            "has_new": bool(moment) and has_news(reach, tab, ids, since=_moment(moment), now=now),
-            "prefs": preferences_of(request),
-        }
-        yield render_to_string("cause/_live_rows.html", context, request)
+        yield shared(request, ("cause lines", *ids), lambda: _lines(request, ids))
+        if moment and has_news(reach, tab, ids, since=_moment(moment), now=wall_now()):
+            yield render_to_string("cause/_live_new.html")
 
-    return Told(pulse_of(request).dashboard_version, fragments)
+    return Told(pulse_of(request).dashboard_version, fragments, nothing)
+
+
+def _lines(request: HttpRequest, ids: list[int]) -> str:
+    """The same whenever the page was read."""
+    reach, now = reach_of(request), wall_now()
+    context = {
+        "rows": cause_rows(reach, ids, now=now),
+        "counts": tab_counts(reach, now),
+        "prefs": preferences_of(request),
+    }
+    return render_to_string("cause/_live_rows.html", context, request)
 
 
 def _parsed(key: str) -> tuple[str, int, list[int]]:
@@ -63,7 +70,7 @@ def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-@topic("cause")
+@topic("cause", shared=True)
 def cause_told(request: HttpRequest, key: str) -> Told:
     detail = cause_of(request, _id_in(key))
     due, tried, retrying = detail.retries
@@ -72,7 +79,7 @@ def cause_told(request: HttpRequest, key: str) -> Told:
         context = {
             "detail": detail,
             "cause": detail.cause,
-            "has_new_errors": since.partition(".")[0] != str(detail.total_errors),
+            "has_new_errors": total_in(since) != str(detail.total_errors),
             "prefs": preferences_of(request),
         }
         yield render_to_string("cause/_live.html", context, request)
@@ -85,7 +92,11 @@ def cause_told(request: HttpRequest, key: str) -> Told:
         tried,
         retrying,
     )
-    return Told(".".join(map(str, facts)), fragments)
+    return Told(".".join(map(str, facts)), fragments, total_in)
+
+
+def total_in(version: str) -> str:
+    return version.partition(".")[0]
 
 
 def _id_in(text: str) -> int:

@@ -59,10 +59,10 @@ def offers_in(reach: Reach) -> Offers:
     """One query."""
     flows = Flow.objects.of(reach.account_id).present().filter(**reach.where())
     rows = flows.order_by("integration__name", "integration_id", "name", "pk")
-    names = rows.values_list("integration_id", "integration__name", "pk", "name")
+    names = rows.values_list("integration_id", "integration__name", "integration__slug", "pk", "name")
     found: list[Stream] = []
-    for (integration, name), group in groupby(names, key=lambda row: (row[0], row[1])):
-        found.append(Stream(StreamKind.INTEGRATION, integration, f"{name}, all flows", integration))
-        found += [Stream(StreamKind.FLOW, pk, flow, integration) for _, _, pk, flow in group]
+    for (integration, name, slug), group in groupby(names, key=lambda row: row[:3]):
+        found.append(Stream(StreamKind.INTEGRATION, integration, f"{name}, all flows", integration, slug))
+        found += [Stream(StreamKind.FLOW, pk, flow, integration) for *_, pk, flow in group]
     several = len({stream.integration_id for stream in found}) > 1
     return Offers([ALL, *found] if several else found)

@@ -14,7 +14,7 @@ from apps.console.chart_board import Board
 from apps.console.chart_range import chart_range
 from apps.console.chart_streams import offers_in
 from apps.console.context import preferences_of
-from apps.console.live import Told, topic
+from apps.console.live import Told, nothing, topic
 from apps.console.selectors.pulse import pulse_of
 from apps.core.clock import wall_now
 
@@ -23,7 +23,7 @@ def charts_topic(integration_id: int, board: Board) -> str:
     return f"charts:{integration_id}/{board.live_key}"
 
 
-@topic("charts")
+@topic("charts", shared=True)
 def charts_told(request: HttpRequest, key: str) -> Told:
     """The numbers of all charts, their tables and the changes; every minute, and when work was done."""
     place, _, query = key.partition("/")
@@ -38,7 +38,7 @@ def charts_told(request: HttpRequest, key: str) -> Told:
         board = Board(reach, asked, span, offers, offers.chosen(asked, offers.usual))
         yield render_to_string("analytics/_live.html", {"board": board, "prefs": span.prefs}, request)
 
-    return Told(f"{pulse_of(request).running_version}-{int(now.timestamp()) // 60}", fragments)
+    return Told(f"{pulse_of(request).running_version}-{int(now.timestamp()) // 60}", fragments, nothing)
 
 
 def reach_at(request: HttpRequest, place: str) -> Reach:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from apps.analytics.axis import Unit
 from apps.analytics.series import Series
+from apps.console.chart_links import total_link
 from apps.console.chart_range import ChartRange
 from apps.console.wording import count_text
 
@@ -29,6 +30,9 @@ class Metric:
             return f"{count_text(busy / success)} ms on average" if success else "no successful record"
         total = sum(number or 0 for each in series for number in self.numbers(each))
         return f"{count_text(total)} {self.noun}{'' if total == 1 else 's'}"
+
+    def has_any(self, series: Sequence[Series]) -> bool:
+        return any(number for each in series for number in self.numbers(each))
 
 
 def counted(name: str) -> Callable[[Series], Numbers]:
@@ -56,6 +60,7 @@ class Chart:
     series: Sequence[Series]
     span: ChartRange
     total: str
+    total_url: str
     has_table: bool
 
     @property
@@ -79,7 +84,17 @@ def charts_of(series: Sequence[Series], span: ChartRange, tables: Sequence[str])
     """A chart for each metric; `tables` names those whose table is open."""
     streams = [each.stream for each in series]
     outer = [each for each in series if not each.stream.is_within(streams)]
-    return [Chart(metric, series, span, metric.total(outer), metric.name in tables) for metric in METRICS]
+    return [
+        Chart(
+            metric,
+            series,
+            span,
+            metric.total(outer),
+            total_link(metric.name, [each.stream for each in outer], span) if metric.has_any(outer) else "",
+            metric.name in tables,
+        )
+        for metric in METRICS
+    ]
 
 
 def number_text(number: int | float | None) -> str:

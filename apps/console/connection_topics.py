@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 
 from apps.console.access import reach_of
 from apps.console.context import preferences_of
-from apps.console.live import Told, topic
+from apps.console.live import Told, nothing, topic
 from apps.console.loaded import connection_of
 from apps.console.selectors.connection_health import latencies, waiting_on
 from apps.console.selectors.pulse import connections_in
@@ -19,7 +19,7 @@ def connection_topic(connection: Connection) -> str:
     return f"connection:{connection.pk}"
 
 
-@topic("connections")
+@topic("connections", shared=True)
 def connections_told(request: HttpRequest, key: str) -> Told:
     """State, last OK and latency of each row, and that there is a new connection."""
     connections = list(connections_in(reach_of(request)).order_by("pk"))
@@ -30,14 +30,14 @@ def connections_told(request: HttpRequest, key: str) -> Told:
         facts = {
             "rows": [(connection, times.get(connection.pk)) for connection in connections],
             "prefs": preferences_of(request),
-            "has_new": since.partition(":")[0] != _digest([known]),
+            "has_new": known_in(since) != _digest([known]),
         }
         yield render_to_string("connection/_live_rows.html", facts)
 
-    return Told(f"{_digest([known])}:{_digest(map(_state_of, connections))}", fragments)
+    return Told(f"{_digest([known])}:{_digest(map(_state_of, connections))}", fragments, known_in)
 
 
-@topic("connection")
+@topic("connection", shared=True)
 def connection_told(request: HttpRequest, key: str) -> Told:
     connection = connection_of(request, int(key) if key.isascii() and key.isdigit() and len(key) < 19 else 0)
 
@@ -50,7 +50,11 @@ def connection_told(request: HttpRequest, key: str) -> Told:
         }
         yield render_to_string("connection/_live.html", facts)
 
-    return Told(_digest([_state_of(connection)]), fragments)
+    return Told(_digest([_state_of(connection)]), fragments, nothing)
+
+
+def known_in(version: str) -> str:
+    return version.partition(":")[0]
 
 
 def _state_of(connection: Connection) -> str:

@@ -1,7 +1,7 @@
 """What every page shows around its content: the member's preferences, the navigation, the state of the workers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,8 +11,10 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
-from apps.accounts.models import Profile
-from apps.console.access import ENVIRONMENTS, environment_of, find_member
+from apps.accounts.models import Member, Profile
+from apps.accounts.permissions import Act
+from apps.accounts.selectors import active_members
+from apps.console.access import ENVIRONMENTS, environment_of, find_member, may_do
 from apps.console.selectors.pulse import Pulse, pulse_of
 from apps.console.wording import DAY_FIRST, duration_text, moment_text
 from apps.core.clock import wall_now
@@ -77,6 +79,7 @@ class Place:
     url_name: str
     key: str = ""
     group: str = ""  # empty: the main places; else the heading above
+    act: Act | None = None  # shown to those who may do this; None: to everyone
     href: str = ""
     count: NavCount | None = None
 
@@ -90,7 +93,10 @@ PLACES = (
     Place("members", "Users and roles", "users", "console:member-list", group="Account"),
     Place("notifications", "Notifications", "bell", "console:notification-list", group="Account"),
     Place("tokens", "API tokens", "key-round", "console:token-list", group="Account"),
-    Place("audit", "Audit log", "scroll-text", "console:audit-log", group="Account"),
+    Place("webhooks", "Webhooks", "webhook", "console:webhook-list", group="Account", act=Act.EDIT_CONNECTIONS),
+    Place("retention", "Retention", "hard-drive", "console:retention", group="Account", act=Act.SET_RETENTION),
+    Place("rules", "Rules", "zap", "console:rule-list", group="Account"),
+    Place("audit", "Audit log", "scroll-text", "console:audit-log", group="Account", act=Act.READ_AUDIT),
     Place("support", "Support bundle", "life-buoy", "console:support-bundle", group="Account"),
 )
 
@@ -102,12 +108,22 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "environment": SimpleLazyObject(lambda: environment_of(request)),
         "environments": ENVIRONMENTS,
         "themes": THEMES,
+        "memberships": SimpleLazyObject(lambda: memberships_of(request)),
         "places": SimpleLazyObject(lambda: places_of(request)),
         "shell": SimpleLazyObject(lambda: shell_of(request)),
+        "big_purge_at": lambda: big_purge_of(request),
         "profile_url": SimpleLazyObject(lambda: address_of("console:profile")),
         "help_url": SimpleLazyObject(lambda: address_of("console:help")),
         "search_url": SimpleLazyObject(lambda: address_of("console:search")),
     }
+
+
+def memberships_of(request: HttpRequest) -> list[tuple[Member, bool]]:
+    """The user as a member of each of his accounts, and whether it is the one on screen."""
+    chosen = find_member(request)
+    if chosen is None:
+        return []
+    return [(member, member.pk == chosen.pk) for member in active_members(request.user)]
 
 
 def preferences_of(request: HttpRequest) -> Preferences:
@@ -145,6 +161,11 @@ def shell_of(request: HttpRequest) -> Shell:
     return shell_with(pulse_of(request)) if find_member(request) else Shell()
 
 
+def big_purge_of(request: HttpRequest) -> datetime | None:
+    """When a purge takes much, for those who set the retention."""
+    return pulse_of(request).big_purge_at if may_do(request, Act.SET_RETENTION) else None
+
+
 def shell_with(pulse: Pulse) -> Shell:
     """Every count and fact is always there, so that a live update finds its place."""
     offline = NavCount(f"{pulse.offline:,} offline", bad=True) if pulse.offline else NavCount("0", hint="offline")
@@ -163,18 +184,13 @@ def shell_with(pulse: Pulse) -> Shell:
 
 
 def places_of(request: HttpRequest) -> list[Place]:
-    """The places that exist, each with its address and count; none before signing in."""
+    """The places that exist and that this member may go to, each with its address and count; none before signing in."""
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return []
     counts = shell_of(request).counts
-    found = ((place, address_of(place.url_name)) for place in PLACES)
-    return [_placed(place, href, counts) for place, href in found if href]
-
-
-def _placed(place: Place, href: str, counts: Mapping[str, NavCount]) -> Place:
-    return Place(
-        place.name, place.label, place.icon, place.url_name, place.key, place.group, href, counts.get(place.name)
-    )
+    open_to = [place for place in PLACES if place.act is None or may_do(request, place.act)]
+    found = ((place, address_of(place.url_name)) for place in open_to)
+    return [replace(place, href=href, count=counts.get(place.name)) for place, href in found if href]
 
 
 def address_of(url_name: str) -> str:

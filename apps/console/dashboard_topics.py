@@ -8,16 +8,18 @@ from datetime import datetime, time
 
 from django.http import Http404, HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from apps.accounts.permissions import Act
 from apps.console.access import Reach, may_do, reach_of
 from apps.console.context import preferences_of
-from apps.console.live import Told, topic
-from apps.console.selectors.completed import flows_in, latest_of
+from apps.console.live import Told, nothing, topic
+from apps.console.selectors.completed import FlowRow, flow_rows
 from apps.console.selectors.pulse import pulse_of
 from apps.console.selectors.running import runs_since, works_by_id
-from apps.console.selectors.strip import NOTHING_OPEN, open_counts, strip_of
+from apps.console.selectors.strip import Strip, open_counts, strip_of
 from apps.console.selectors.tiles import tiles
+from apps.console.sharing import shared
 from apps.core.clock import wall_now
 from apps.flows.models import Integration
 
@@ -66,40 +68,55 @@ def midnight_of(request: HttpRequest) -> datetime:
     return datetime.combine(wall_now().astimezone(zone).date(), time(), zone)
 
 
-@topic("dashboard")
+@topic("dashboard", shared=True)
 def dashboard_told(request: HttpRequest, key: str) -> Told:
     reach, flow_ids = _parsed(request, key)
-    return Told(pulse_of(request).dashboard_version, lambda since: _row_cells(request, reach, flow_ids, True))
+    return Told(pulse_of(request).dashboard_version, lambda since: _row_cells(request, reach, flow_ids, True), nothing)
 
 
-@topic("flows")
+@topic("flows", shared=True)
 def flows_told(request: HttpRequest, key: str) -> Told:
     reach, flow_ids = _parsed(request, key)
-    return Told(pulse_of(request).dashboard_version, lambda since: _row_cells(request, reach, flow_ids, False))
+    return Told(pulse_of(request).dashboard_version, lambda since: _row_cells(request, reach, flow_ids, False), nothing)
 
 
 def _row_cells(request: HttpRequest, reach: Reach, flow_ids: list[int], with_strip: bool) -> Iterator[str]:
-    opened = open_counts(reach)
-    flows = flows_in(reach).filter(pk__in=flow_ids)
+    rows = flow_rows(reach, open_counts(reach), flow_ids)
     context = {
-        "rows": [(flow, opened.get(flow.pk, NOTHING_OPEN), latest_of(flow)) for flow in flows],
-        "strip": strip_of(reach, opened, midnight_of(request)) if with_strip else None,
+        "cells": [_cells(request, row) for row in rows],
+        "strip": _strip(request, reach) if with_strip else None,
         "is_account": reach == reach_of(request),
-        "errors_query": _errors_query(request, reach),
+        **_links(request, reach),
         "n_running": pulse_of(request).running,
     }
     yield render_to_string("dashboard/_live_rows.html", context, request)
 
 
-def _errors_query(request: HttpRequest, reach: Reach) -> str:
-    """The list of errors that the strip's numbers lead to, as on the page: of one integration, or "" for all."""
-    if reach == reach_of(request):
-        return ""
-    rows = Integration.objects.of(reach.account_id).filter(pk__in=reach.integration_ids or ())
-    return "".join(f"?view=list&integration={slug}" for slug in rows.values_list("slug", flat=True))
+def _cells(request: HttpRequest, row: FlowRow) -> str:
+    """The cells of a row in which nothing changes are made once a minute; the script keeps ages up to date."""
+    context = {"flow": row.flow, "opened": row.opened, "latest": row.latest, "prefs": preferences_of(request)}
+    made = ("cells", row.flow.pk, row.opened, row.latest)
+    return shared(request, made, lambda: render_to_string("dashboard/_live_cells.html", context), seconds=60)
 
 
-@topic("running")
+def _strip(request: HttpRequest, reach: Reach) -> Strip:
+    """The same above both tabs."""
+    counts = ("strip", reach)
+    return shared(request, counts, lambda: strip_of(reach, open_counts(reach, with_last=False), midnight_of(request)))
+
+
+def _links(request: HttpRequest, reach: Reach) -> dict[str, str]:
+    """Where the strip's numbers lead, as on the page: of one integration, or of all."""
+    ids = () if reach == reach_of(request) else reach.integration_ids or ()
+    rows = Integration.objects.of(reach.account_id).filter(pk__in=ids)
+    slug = rows.values_list("slug", flat=True).first() if ids else None
+    if slug is None:
+        return {"errors_query": "", "completed_url": reverse("console:dashboard")}
+    completed_url = reverse("console:integration-dashboard", args=[slug])
+    return {"errors_query": f"?view=list&integration={slug}", "completed_url": completed_url}
+
+
+@topic("running", shared=True)
 def running_told(request: HttpRequest, key: str) -> Told:
     reach, numbers = _parsed(request, key)
     newest, run_ids = numbers[0] if numbers else 0, numbers[1:]
@@ -110,21 +127,21 @@ def running_told(request: HttpRequest, key: str) -> Told:
             "works": works,
             "n_new": runs_since(reach, newest),
             "may_cancel": {work.run.pk for work in works if may_do(request, Act.CANCEL_RUN, work.run.integration_id)},
-            "strip": strip_of(reach, open_counts(reach, with_last=False), midnight_of(request)),
+            "strip": _strip(request, reach),
             "is_account": reach == reach_of(request),
-            "errors_query": _errors_query(request, reach),
+            **_links(request, reach),
             "n_running": pulse_of(request).running,
         }
         yield render_to_string("dashboard/_live_runs.html", context, request)
 
-    return Told(pulse_of(request).running_version, fragments)
+    return Told(pulse_of(request).running_version, fragments, nothing)
 
 
-@topic("tiles")
+@topic("tiles", shared=True)
 def tiles_told(request: HttpRequest, key: str) -> Told:
     reach, integration_ids = _parsed(request, key)
 
     def fragments(since: str) -> Iterator[str]:
         yield render_to_string("integration/_live_tiles.html", {"tiles": tiles(reach, integration_ids)}, request)
 
-    return Told(pulse_of(request).dashboard_version, fragments)
+    return Told(pulse_of(request).dashboard_version, fragments, nothing)

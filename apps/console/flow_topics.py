@@ -10,7 +10,7 @@ from apps.console.access import may_do
 from apps.console.addresses import FlowId, RunId
 from apps.console.context import preferences_of
 from apps.console.live import Told, topic
-from apps.console.loaded import head_of, run_of, step_of
+from apps.console.loaded import head_of, keep_run, run_of, step_of
 from apps.console.selectors.flow_page import FlowHead, open_errors_of
 from apps.console.selectors.retry_runs import with_results
 from apps.console.selectors.run_page import run_view
@@ -30,7 +30,7 @@ def step_topic(step: Step) -> str:
     return f"step:{step.flow_id}.{step.pk}"
 
 
-@topic("flow")
+@topic("flow", shared=True)
 def flow_told(request: HttpRequest, key: str) -> Told:
     """The nodes of the pipeline, the state and the open count in the head, and that a newer run has begun."""
     head = head_of(request, key_of(FlowId, key))
@@ -44,18 +44,20 @@ def flow_told(request: HttpRequest, key: str) -> Told:
             "flow": flow,
             "prefs": preferences_of(request),
             "last_run_id": last_run,
-            "has_new_run": since.split(":")[0] != last_run,
+            "has_new_run": head_in(since) != last_run,
             "may_cancel": may_do(request, Act.CANCEL_RUN, flow.integration_id),
             "may_run": may_do(request, Act.RUN_FLOW, flow.integration_id),
         }
         yield render_to_string("flow/_live.html", facts, request)
 
     active = head.active_run
+    if active is not None:
+        keep_run(request, active)  # for the topic of the run, which is on the same page
     work = f"{active.pk}.{active.change_no}" if active else ""
-    return Told(f"{last_run}:{head.last_status}-{work}-{open_version(head)}-{int(flow.enabled)}", fragments)
+    return Told(f"{last_run}:{head.last_status}-{work}-{open_version(head)}-{int(flow.enabled)}", fragments, head_in)
 
 
-@topic("run")
+@topic("run", shared=True)
 def run_told(request: HttpRequest, key: str) -> Told:
     """The cells of a run's console."""
     run = run_of(request, key_of(RunId, key))
@@ -68,17 +70,17 @@ def run_told(request: HttpRequest, key: str) -> Told:
             "run": run,
             "flow": head.flow,
             "prefs": preferences_of(request),
-            "has_new_errors": since.split(":")[0] != str(errors),
+            "has_new_errors": head_in(since) != str(errors),
         }
         yield render_to_string("run/_live.html", facts)
         if run.kind in RETRY_KINDS:
             (row,) = with_results([run])
             yield render_to_string("run/_retried_sum.html", {"row": row, "oob": True})
 
-    return Told(f"{errors}:{run.change_no}-{run.status}-{open_version(head)}", fragments)
+    return Told(f"{errors}:{run.change_no}-{run.status}-{open_version(head)}", fragments, head_in)
 
 
-@topic("step")
+@topic("step", shared=True)
 def step_told(request: HttpRequest, key: str) -> Told:
     """A step's open count, and that there are new errors; the key is `<flow>.<step>`."""
     flow_id, _, step_id = key.partition(".")
@@ -86,10 +88,20 @@ def step_told(request: HttpRequest, key: str) -> Told:
     newest = version_of([step])
 
     def fragments(since: str) -> Iterator[str]:
-        has_new = since.rpartition(".")[2] != newest.rpartition(".")[2]
+        has_new = newest_in(since) != newest_in(newest)
         yield render_to_string("error/_live.html", {"open_errors": open_errors_of(step), "has_new_errors": has_new})
 
-    return Told(newest, fragments)
+    return Told(newest, fragments, newest_in)
+
+
+def head_in(version: str) -> str:
+    """The last run in a flow's version, the number of errors in a run's."""
+    return version.partition(":")[0]
+
+
+def newest_in(version: str) -> str:
+    """The newest error in a step's version."""
+    return version.rpartition(".")[2]
 
 
 def key_of(kind: type[FlowId] | type[RunId], text: str) -> int:

@@ -53,7 +53,7 @@ TOPICS = {
               "A mapping reads a field that the record does not have, and nobody said that it is required."),
         Topic("test-run", Level.INTEGRATION, "Step-by-step test run",
               "A test run shows the record after every step, and changes nothing outside."),
-        Topic("hand-over", Level.INTEGRATION, "Nothing helped: hand it over",
+        Topic("hand-over", Level.INTEGRATION, "Nothing helped: a new ticket",
               "What to gather so that somebody else can go on where you stopped."),
         Topic("connector", Level.CONNECTOR, "A connector failed itself",
               "Look into the log of its step, then ask the connector's maintainer."),

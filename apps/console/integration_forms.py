@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from apps.accounts.models import Account, Member
 from apps.flows.definition.texts import check_key, check_name
@@ -34,7 +35,7 @@ class IntegrationForm(forms.Form):
         self.fields["owner"].queryset = active.order_by("user__first_name", "user__username")  # type: ignore[attr-defined]
 
     def clean_name(self) -> str:
-        return _checked(check_name, self.cleaned_data["name"])
+        return checked_name(self.cleaned_data["name"])
 
 
 class NewIntegrationForm(IntegrationForm):
@@ -50,10 +51,20 @@ class NewIntegrationForm(IntegrationForm):
         self._others = Integration.objects.of(account)
 
     def clean_key(self) -> str:
-        key = _checked(check_key, self.cleaned_data["key"].strip())
-        if self._others.filter(slug=key).exists():
-            raise ValidationError(f"There is an integration with the key {key} already. Choose another key.")
-        return key
+        return checked_key(self.cleaned_data["key"], self._others)
+
+
+def checked_name(text: str) -> str:
+    """Raises ValidationError."""
+    return _checked(check_name, text)
+
+
+def checked_key(text: str, others: "QuerySet[Integration]") -> str:
+    """Raises ValidationError for what is no key, or the key of another one."""
+    key = _checked(check_key, text.strip())
+    if others.filter(slug=key).exists():
+        raise ValidationError(f"There is an integration with the key {key} already. Choose another key.")
+    return key
 
 
 def _checked(check: Any, text: str) -> str:

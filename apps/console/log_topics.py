@@ -1,4 +1,4 @@
-"""The live topic of a log: lines that have come are put on top, the state in the head follows the run."""
+"""The live topics of a log: lines that have come are put on top, on the page of a log and in the drawer of a step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +20,10 @@ def log_topic(run: Run, chosen: LogFilter) -> str:
     return f"log:{run.pk}.{chosen.text}"
 
 
+def drawer_log_topic(run: Run, chosen: LogFilter) -> str:
+    return f"drawer-log:{run.pk}.{chosen.text}"
+
+
 def keep_newest(request: HttpRequest, lines: Sequence[RunLog]) -> None:
     """Remembers where the page began, so that what is written while it is made comes in live."""
     request.flowmend_newest_line = lines[0].pk if lines else 0  # type: ignore[attr-defined]
@@ -32,6 +36,17 @@ def newest_of(request: HttpRequest, run: Run, chosen: LogFilter) -> int:
 
 @topic("log")
 def log_told(request: HttpRequest, key: str) -> Told:
+    """The page of a log; the state in its head follows the run."""
+    return lines_told(request, key, "run/_log_live.html")
+
+
+@topic("drawer-log")
+def drawer_log_told(request: HttpRequest, key: str) -> Told:
+    """The log of one step in its drawer."""
+    return lines_told(request, key, "step/_log_live.html")
+
+
+def lines_told(request: HttpRequest, key: str, template: str) -> Told:
     """The key is `<run>.<level>.<step>`; the version names the newest line."""
     run_text, _, rest = key.partition(".")
     level, _, step = rest.partition(".")
@@ -48,6 +63,6 @@ def log_told(request: HttpRequest, key: str) -> Told:
             "prefs": preferences_of(request),
             "may_retry": may_do(request, Act.RETRY_ERRORS, run.integration_id),
         }
-        yield render_to_string("run/_log_live.html", facts)
+        yield render_to_string(template, facts)
 
     return Told(f"{newest}-{run.status}", fragments)

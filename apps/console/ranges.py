@@ -6,8 +6,8 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from apps.core.clock import wall_now
+from apps.runs.buckets import HALF_HOUR_S
 
-HALF_HOUR_S = 1800
 Presets = Mapping[str, tuple[str, timedelta]]
 PRESETS: Presets = {
     "1h": ("last hour", timedelta(hours=1)),

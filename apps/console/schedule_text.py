@@ -13,7 +13,16 @@ def schedule_text(flow: Flow) -> str:
     if flow.cron:
         zone = f" {flow.time_zone}" if flow.time_zone and flow.time_zone != "UTC" else ""
         return cron_text(flow.cron) + (zone if " at " in cron_text(flow.cron) else "")
-    return "After another flow" if flow.run_after_id else "Run by hand"
+    return f"After {name_of_first(flow)}" if flow.run_after_id else "Run by hand"
+
+
+def name_of_first(flow: Flow) -> str:
+    """The flow that this one runs after; not by name where it is of another integration, which the reader may not see.
+
+    The caller has selected `run_after` with the flow.
+    """
+    first = flow.run_after
+    return first.name if first is not None and first.integration_id == flow.integration_id else "another flow"
 
 
 def cron_text(cron: str) -> str:

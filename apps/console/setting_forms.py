@@ -235,6 +235,26 @@ class AutoResolveForm(SettingForm):
         return stories.of_auto_resolve(bool(values["auto_resolve"]), self.subject.open_errors)
 
 
+class AutoRetryForm(SettingForm):
+    name, title = "auto-retry", "Auto-retry"
+
+    auto_retry = forms.BooleanField(
+        required=False,
+        label="Try intermittent errors again",
+        help_text="Of the classes intermittent and rate limit, while auto-resolve is on.",
+    )
+
+    def shown(self) -> dict[str, Any]:
+        return {"auto_retry": self.subject.raw.get("auto_retry", True)}
+
+    def changes(self) -> Changes:
+        value = self.cleaned_data["auto_retry"]
+        return {("auto_retry",): unless_usual(self.subject.raw, "auto_retry", value, True)}
+
+    def told(self, values: Mapping[str, Any]) -> list[str]:
+        return stories.of_auto_retry(bool(values["auto_retry"]), is_resolving=self.subject.flow.auto_resolve)
+
+
 class TraceKeyForm(SettingForm):
     name, title = "trace-key", "Trace key"
 
@@ -314,5 +334,6 @@ class TransactionsForm(SettingForm):
 
 
 SECTIONS: dict[str, type[SettingForm]] = {
-    form.name: form for form in (ScheduleForm, WorkflowRetryForm, AutoResolveForm, TraceKeyForm, TransactionsForm)
+    form.name: form
+    for form in (ScheduleForm, WorkflowRetryForm, AutoResolveForm, AutoRetryForm, TraceKeyForm, TransactionsForm)
 }

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 from apps.console.schedule_text import cron_text
 from apps.console.wording import duration_text
 from apps.engine.plan import OnError, Policy, WorkflowRetry
+from apps.errors.schedule import OFFSETS_S
 from apps.flows.models import Flow, Overlap, Scope
 from apps.flows.schedules import next_due
 
 NEXT_TIMES = 5
+ATTEMPTS = [f"{seconds // 60}:{seconds % 60:02}" for seconds in OFFSETS_S]
 
 
 def times(count: int, noun: str) -> str:
@@ -95,7 +97,23 @@ def of_auto_resolve(is_on: bool, open_errors: int) -> list[str]:
     return [
         f"When a later run takes the record of one of the {mine} through its step, or fails it again, or filters it, "
         "the older error is resolved.",
-        "Intermittent errors are tried again by themselves: 0:30, 1:30, 3:30 and 7:30 minutes after they occurred.",
+    ]
+
+
+def of_auto_retry(is_on: bool, *, is_resolving: bool) -> list[str]:
+    """Whether errors that pass by themselves are tried again, and when."""
+    if not is_on:
+        return [
+            "An intermittent error stays open like any other, until somebody retries or resolves it or a later run "
+            "takes its record through. Attempts that wait are canceled.",
+            "How often a step itself tries a record before it becomes an error is said in its error handling.",
+        ]
+    if not is_resolving:
+        return ["Nothing is tried again while auto-resolve of this flow is off."]
+    return [
+        f"An intermittent error is tried again {listed(ATTEMPTS)} minutes after it occurred, until one attempt goes "
+        "through; after the last it stays open.",
+        "No attempt comes earlier than the application asks for. Meanwhile the error is open and counted.",
     ]
 
 

@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.core import checks
+from apps.core.postgresql import read_moments_quickly
 
 
 class CoreConfig(AppConfig):
@@ -13,6 +14,7 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         checks.refuse_newcomer_settings()
         make_database_folder()
+        read_moments_quickly()
 
 
 def make_database_folder() -> None:

@@ -49,7 +49,9 @@ class WrongIdError(ValueError):
 
 def wire_id(kind: Kind, key: int) -> str:
     """The 24 hex digits of an object: 8 of its kind, 16 of its key."""
-    return f"{kind.beginning}{_checked(key):016x}"
+    if not 0 < key <= LARGEST_KEY:
+        raise WrongIdError(_not_a_key(key))
+    return f"{kind.beginning}{key:016x}"
 
 
 def parse_wire_id(text: str, kind: Kind) -> int:
@@ -59,7 +61,9 @@ def parse_wire_id(text: str, kind: Kind) -> int:
 
 def retry_data_key(error_key: int) -> str:
     """The 32 hex digits of an error's retry data: 8 of the kind, 24 of the error's key."""
-    return f"{Kind.RETRY_DATA.beginning}{_checked(error_key):024x}"
+    if not 0 < error_key <= LARGEST_KEY:
+        raise WrongIdError(_not_a_key(error_key))
+    return f"{Kind.RETRY_DATA.beginning}{error_key:024x}"
 
 
 def parse_retry_data_key(text: str) -> int:
@@ -94,10 +98,8 @@ def _parse(text: str, kind: Kind, shape: re.Pattern[str]) -> int:
     return _in_range(int(lowered[8:], 16), text)
 
 
-def _checked(key: int) -> int:
-    if not 0 < key <= LARGEST_KEY:
-        raise WrongIdError(f"{key} is not a key that a table can hold.")
-    return key
+def _not_a_key(key: int) -> str:
+    return f"{key} is not a key that a table can hold."
 
 
 def _in_range(key: int, text: str) -> int:

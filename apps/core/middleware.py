@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from apps.core.logs import logged_with
+
 HEADER = "X-Request-Id"
 # what a proxy in front of us may hand on: safe to print in a page, a header and a log line
 ACCEPTABLE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class RequestIdMiddleware:
-    """Gives each request an id: `request.request_id`, and the same in the answer's `X-Request-Id` header.
+    """Gives each request an id: `request.request_id`, the same in the answer's `X-Request-Id` header and in the log.
 
     An id that a proxy has already set is kept, so that its log and ours speak of the same request.
     """
@@ -22,7 +24,8 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.request_id = chosen_id(request.headers.get(HEADER, ""))  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        with logged_with(request=request_id_of(request)):
+            response = self.get_response(request)
         response.headers[HEADER] = request_id_of(request)
         return response
 

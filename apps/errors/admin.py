@@ -22,6 +22,9 @@ from apps.errors.models import (
     RetryData,
     RetryItem,
     RetryVersion,
+    Rule,
+    RuleHit,
+    RuleRevision,
     SavedView,
     StepState,
     Tag,
@@ -166,3 +169,29 @@ class UploadAdmin(HistoryAdmin):
     list_filter = ("at",)
     search_fields = ("name", "member__user__username")
     exclude = ("content",)
+
+
+@admin.register(Rule)
+class RuleAdmin(HistoryAdmin):
+    """Made, changed and switched in the console, where it can be tried first."""
+
+    list_display = ("name", "environment", "mode", "revision", "looked_to", "look_again_at", "removed_at")
+    list_select_related = ("revision__rule",)
+    list_filter = ("mode", "environment", ("removed_at", admin.EmptyFieldListFilter))
+    search_fields = ("name",)
+
+
+@admin.register(RuleRevision)
+class RuleRevisionAdmin(HistoryAdmin):
+    list_display = ("__str__", "member", "at")
+    list_select_related = ("rule", "member__user")
+    list_filter = ("at",)
+    search_fields = ("rule__name",)
+
+
+@admin.register(RuleHit)
+class RuleHitAdmin(OfErrorAdmin):
+    list_display = ("error_id", "rule", "revision", "state", "at")
+    list_select_related = ("rule", "revision__rule")
+    list_filter = ("state", "at")
+    search_fields = ("=error__id", "rule__name")

@@ -34,4 +34,4 @@ def _announce(book: Book, event: Event, facts: dict[str, Any]) -> None:
         "_flowId": wire_id(Kind.FLOW, book.flow),
         "_jobId": wire_id(Kind.RUN, book.run),
     }
-    announce(account=book.account, event=event, facts=place | facts, integration=book.integration)
+    announce(account=book.account, event=event, facts=place | facts, integrations=[book.integration])

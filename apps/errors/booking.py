@@ -146,7 +146,7 @@ def _write_again(book: Book, again: list[Retried]) -> None:
 
 
 def _next(book: Book, old: Retried, error: NewError) -> datetime | None:
-    if not book.is_auto_resolving:
+    if not book.is_auto_retrying:
         return None
     retry_after_s = error.entry.failure.retry_after_s
     return next_attempt(

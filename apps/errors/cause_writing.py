@@ -20,8 +20,8 @@ from apps.errors.facts import Book, NewError
 from apps.errors.fingerprint import VERSION
 from apps.errors.models import Cause, CauseBucket
 from apps.errors.states import CauseState
+from apps.runs.buckets import HALF_HOUR_S
 
-HALF_HOUR_S = 1800
 NEW_FOR = timedelta(days=1)
 FIXED = ["account", "flow", "source", "code", "pattern", "classification", "state", "sample_error", "first_seen_at"]
 

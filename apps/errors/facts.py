@@ -30,6 +30,7 @@ class Book:
     steps: Sequence[int]
     paths: Sequence[str]
     is_auto_resolving: bool
+    is_auto_retrying: bool
     page_seq: int | None = None
     is_auto_retry: bool = False
     member: int | None = None

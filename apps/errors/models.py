@@ -29,6 +29,9 @@ from apps.errors.querysets import (
     ErrorQuerySet,
     StepStateQuerySet,
 )
+from apps.errors.rule_models import Rule as Rule
+from apps.errors.rule_models import RuleHit as RuleHit
+from apps.errors.rule_models import RuleRevision as RuleRevision
 from apps.errors.states import (
     BulkKind,
     CauseState,
@@ -56,6 +59,7 @@ class StepState(AccountScoped):
     open_units = models.BigIntegerField(default=0)
     in_doubt = models.BigIntegerField(default=0)
     watched_keys = models.BigIntegerField(default=0)
+    data_kept_from = models.BigIntegerField(default=0, help_text="Errors with smaller ids have no retry data any more.")
     last_error_at = models.DateTimeField(null=True, blank=True)
 
     unscoped: ClassVar[models.Manager[Any]] = StepStateQuerySet.as_manager()
@@ -96,6 +100,7 @@ class Cause(AccountScoped):
     open_errors = models.BigIntegerField(default=0)
     total_errors = models.BigIntegerField(default=0)
     removed_errors = models.BigIntegerField(default=0, help_text="Of all its errors, those that were deleted since.")
+    older_errors = models.BigIntegerField(default=0, help_text="Of all its errors, those whose half hours went since.")
     first_seen_at = models.DateTimeField(default=wall_now)
     last_seen_at = models.DateTimeField(default=wall_now)
 
@@ -201,7 +206,12 @@ class Error(HotScoped):
                 name="errors_at_work",
                 condition=AT_WORK,
             ),
-            models.Index(fields=["cause", "id"], name="errors_noted", condition=NOTED),
+            models.Index(
+                fields=["account", "cause", "id"],
+                include=["flow", "state", "retry_run"],
+                name="errors_noted",
+                condition=NOTED,
+            ),
             models.Index(fields=["run", "step", "id"], name="errors_of_run"),
             models.Index(fields=["flow", "key_hash"], name="errors_to_auto_resolve", condition=TO_AUTO_RESOLVE),
             models.Index(fields=["account", "key_hash", "id"], name="errors_journey"),
@@ -264,6 +274,9 @@ class RetryData(HotScoped):
     class Meta:
         db_table = "retry_data"
         verbose_name_plural = "retry data"
+        indexes = [
+            models.Index(fields=["page"], name="retry_data_of_page", condition=Q(page__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"Retry data of e-{self.error_id}"

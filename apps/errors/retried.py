@@ -13,8 +13,7 @@ from apps.engine.records import Item
 from apps.engine.result import FailedRecord, PageResult
 from apps.errors.models import Cause, CauseBucket, Error, RetryItem
 from apps.errors.states import ErrorState, ItemState, Passed, Reason
-
-HALF_HOUR_S = 1800
+from apps.runs.buckets import HALF_HOUR_S
 
 
 @dataclass(slots=True)

@@ -42,8 +42,8 @@ class Reason(models.TextChoices):
 
     @classmethod
     def by_hand(cls) -> frozenset[str]:
-        """The reasons for which a member said that an error is settled."""
-        return frozenset({cls.MANUAL.value, cls.SENT.value})
+        """The reasons for which a member, or a rule, said that an error is settled."""
+        return frozenset({cls.MANUAL.value, cls.SENT.value, cls.RULE.value})
 
 
 class Classification(models.TextChoices):

@@ -127,7 +127,7 @@ def _first_attempts(book: Book, new: list[NewError]) -> dict[int, datetime | Non
 def _first_attempt(book: Book, error: NewError) -> datetime | None:
     """When Flowmend tries by itself, if it does: records that failed for a passing reason, never one in doubt."""
     failure = error.entry.failure
-    if not error.is_open or not book.is_auto_resolving or failure.unknown or error.unit != ErrorUnit.RECORD:
+    if not error.is_open or not book.is_auto_retrying or failure.unknown or error.unit != ErrorUnit.RECORD:
         return None
     return next_attempt(error.classification, book.now, 0, now=book.now, retry_after_s=failure.retry_after_s)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from django.db import connection
 
@@ -18,12 +19,30 @@ class Difference:
         return f"{self.what}: kept {self.kept:,}, counted {self.counted:,}"
 
 
+class Kind(StrEnum):
+    """What a check compares, and so how a difference is mended."""
+
+    KEPT = "a kept column with a count"
+    HALF_HOURS = "the half hours of a flow with its runs"
+    QUARTERS = "the quarters of days of a flow with its half hours"
+    PRESENT = "rows with those they belong to"
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`sql` returns (name of the row, kept, counted) for each row that differs."""
+    """`sql` returns (key of the row, kept, counted) for each row that differs.
+
+    A kept column is `column` of the row of `table` whose `key` that is; `counted` is the SQL of its right value, in
+    which the row is `t`.
+    """
 
     what: str
     sql: str
+    kind: Kind
+    table: str = ""
+    key: str = ""
+    column: str = ""
+    counted: str = ""
 
 
 def kept_against(table: str, key: str, column: str, counted: str) -> str:
@@ -48,7 +67,10 @@ def errors(*conditions: str) -> str:
 
 def kept(table: str, key: str, counts: dict[str, tuple[str, str]]) -> list[Check]:
     """Checks of the counters of one table: words -> (column, SQL that counts)."""
-    return [Check(what, kept_against(table, key, column, sql)) for what, (column, sql) in counts.items()]
+    return [
+        Check(what, kept_against(table, key, column, sql), Kind.KEPT, table, key, column, sql)
+        for what, (column, sql) in counts.items()
+    ]
 
 
 OF_STEP = "e.step_id = t.step_id"
@@ -75,13 +97,16 @@ ORPHANS = (
 
 
 def in_buckets(column: str, counted: str) -> Check:
-    """The half hours of a flow against the sum of its runs; both sums in one row only if they differ."""
+    """The half hours of a flow against the sum of its runs, and of what went of either."""
     return Check(
         f"{column} of flow in half hours",
         "SELECT flow_id, kept, counted FROM (SELECT t.flow_id, "  # noqa: S608 (constants of this file)
         f"COALESCE((SELECT SUM(b.{column}) FROM bucket b WHERE b.flow_id = t.flow_id AND b.grain = 30), 0) AS kept, "
-        f"COALESCE((SELECT SUM({counted}) FROM run r WHERE r.flow_id = t.flow_id), 0) AS counted "
+        f"COALESCE((SELECT SUM({counted}) FROM run r WHERE r.flow_id = t.flow_id), 0) "
+        f"+ COALESCE((SELECT p.{column} FROM purged_sums p WHERE p.flow_id = t.flow_id), 0) AS counted "
         "FROM flow_state t) x WHERE kept <> counted ORDER BY flow_id",
+        Kind.HALF_HOURS,
+        column=column,
     )
 
 
@@ -93,6 +118,8 @@ def in_quarters(column: str) -> Check:
         f"SUM(CASE WHEN grain = 360 THEN {column} ELSE 0 END) AS kept, "
         f"SUM(CASE WHEN grain = 30 THEN {column} ELSE 0 END) AS counted "
         "FROM bucket GROUP BY flow_id) x WHERE kept <> counted ORDER BY flow_id",
+        Kind.QUARTERS,
+        column=column,
     )
 
 
@@ -128,9 +155,9 @@ CHECKS = [
         {
             "open errors of root cause": ("open_errors", errors(OF_CAUSE, OPEN)),
             "errors of root cause": ("total_errors", f"SELECT ({errors(OF_CAUSE)}) + t.removed_errors"),
-            "errors by half hour of root cause": (
-                "total_errors",
-                "SELECT SUM(b.errors) FROM cause_bucket b WHERE b.cause_id = t.id",
+            "errors of root cause outside of its half hours": (
+                "older_errors",
+                "SELECT t.total_errors - COALESCE(SUM(b.errors), 0) FROM cause_bucket b WHERE b.cause_id = t.id",
             ),
         },
     ),
@@ -179,14 +206,19 @@ CHECKS = [
     in_buckets("run_ignored", of_ended("r.ignored")),
     in_buckets("run_errors", of_ended("r.errors + r.unit_errors")),
     *map(in_quarters, ("success", "ignored", "errors", "resolved", "busy_ms")),
-    Check("orphaned errors", ORPHANS),
+    Check("orphaned errors", ORPHANS, Kind.PRESENT),
 ]
 
 
 def differences() -> Iterator[Difference]:
     """Every kept counter that differs from its count. Reads whole tables: run it when it may take its time."""
     for check in CHECKS:
-        with connection.cursor() as cursor:
-            cursor.execute(check.sql)
-            for name, kept, counted in cursor.fetchall():
-                yield Difference(f"{check.what} {name}", int(kept), int(counted))
+        for name, kept, counted in found_by(check):
+            yield Difference(f"{check.what} {name}", kept, counted)
+
+
+def found_by(check: Check) -> list[tuple[int, int, int]]:
+    """(key of the row, kept, counted) of each row that differs."""
+    with connection.cursor() as cursor:
+        cursor.execute(check.sql)
+        return [(int(name), int(kept), int(counted)) for name, kept, counted in cursor.fetchall()]

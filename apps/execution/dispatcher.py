@@ -19,7 +19,10 @@ from apps.errors.services.acts import PERFORM_ACT
 from apps.errors.states import ErrorState
 from apps.execution.claims import due, lease_is_free
 from apps.execution.ledgers import hint_ledgers
+from apps.execution.notifying import hint_messages, hint_windows, tell_announced
 from apps.execution.probing import hint_probes
+from apps.execution.purging import begin_purges, hint_purges
+from apps.execution.ruling import hint_rules
 from apps.execution.test_claims import hint_tests, purge_tests
 from apps.execution.webhooks import hint_webhooks
 from apps.flows.models import Flow
@@ -41,16 +44,22 @@ def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
     end_schedules()
     purge_tests()
+    begin_purges()
     return (
         start_scheduled()
         + start_retries()
         + start_reruns()
         + hint_due_runs()
         + hint_unfinished_acts()
+        + hint_rules()
         + hint_probes()
         + hint_ledgers()
+        + hint_purges()
         + hint_tests()
         + hint_webhooks()
+        + hint_windows()
+        + tell_announced()
+        + hint_messages()
     )
 
 
@@ -64,8 +73,9 @@ def hint_unfinished_acts() -> int:
 
 
 def end_schedules() -> int:
-    """Cancel the automatic attempts of flows whose auto-resolve was switched off. Returns how many."""
-    off = Error.unscoped.filter(next_attempt_at__isnull=False, flow__auto_resolve=False)
+    """Cancel the automatic attempts of flows that try nothing by themselves any more. Returns how many."""
+    is_off = Q(flow__auto_resolve=False) | Q(flow__auto_retry=False)
+    off = Error.unscoped.filter(is_off, next_attempt_at__isnull=False)
     flows = Flow.unscoped.filter(pk__in=off.order_by().values("flow_id"))
     return sum(cancel_attempts(flow) for flow in flows[:MOST_AT_ONCE])
 
@@ -73,7 +83,11 @@ def end_schedules() -> int:
 def start_retries() -> int:
     """Start the automatic attempts that are due, flow by flow; while a flow is disabled its clock stands still."""
     due = Error.unscoped.filter(
-        next_attempt_at__lte=database_now(), state=ErrorState.OPEN, flow__enabled=True, flow__auto_resolve=True
+        next_attempt_at__lte=database_now(),
+        state=ErrorState.OPEN,
+        flow__enabled=True,
+        flow__auto_resolve=True,
+        flow__auto_retry=True,
     )
     flows = Flow.unscoped.filter(pk__in=due.order_by().values("flow_id")).select_related("integration")
     return sum(start_due_retries(flow) for flow in flows[:MOST_AT_ONCE])

@@ -75,7 +75,7 @@ class OwnedRun:
         return run
 
     def _book(self, run: Run, page_seq: int | None) -> Book:
-        flow = Flow.unscoped.only("auto_resolve").get(pk=run.flow_id)
+        flow = Flow.unscoped.only("auto_resolve", "auto_retry").get(pk=run.flow_id)
         return Book(
             account=run.account_id,
             integration=run.integration_id,
@@ -87,6 +87,7 @@ class OwnedRun:
             steps=self.step_ids,
             paths=[node.shown_path[:LONGEST_PATH] for node in self.plan.nodes],
             is_auto_resolving=flow.auto_resolve,
+            is_auto_retrying=flow.is_auto_retrying,
             page_seq=page_seq,
             is_auto_retry=run.kind == RunKind.AUTO_RETRY,
             member=run.started_by_id,

@@ -7,7 +7,6 @@ cluster, which then neither works nor ends.
 import logging
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -22,15 +21,15 @@ from django.db.models import Q
 
 from apps.core.clock import DatabaseNow, database_now
 from apps.execution import drain
+from apps.execution.beats import SIGN_OF_LIFE_S, sign, sign_off
 from apps.execution.claims import due
 from apps.execution.processes import STOP_PATIENCE_S, Child
-from apps.runs.models import FlowState, Machine, Run
+from apps.runs.models import FlowState, Run
 from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.25
-SIGN_OF_LIFE_S = 5.0
 NEWEST = 1_000
 """Runs that are looked through for the last one that began; the state of a flow tells of its own, not of retries."""
 MANAGE = str(settings.BASE_DIR / "manage.py")
@@ -118,10 +117,8 @@ class Supervisor:
                     child.kill_group()
 
     def _sign(self) -> None:
-        name = f"{socket.gethostname()[:60]}:{os.getpid()}"
-        workers = settings.WORKERS if any(c.name == "worker" and c.is_running for c in self.children) else 0
-        Machine.objects.update_or_create(name=name, defaults={"workers": workers, "seen_at": database_now()})
-        Machine.objects.filter(seen_at__lt=database_now(seconds=-3600)).delete()
+        has_workers = any(child.name == "worker" and child.is_running for child in self.children)
+        sign(workers=settings.WORKERS if has_workers else 0)
 
     def _is_stuck(self) -> bool:
         """Whether a run waits for a worker for longer than two leases, workers are free, and nothing moves."""
@@ -146,4 +143,4 @@ class Supervisor:
         for child in self.children:
             child.wait(deadline)
         drain.withdraw(self.drain_file)
-        Machine.objects.filter(name__endswith=f":{os.getpid()}").delete()
+        sign_off()

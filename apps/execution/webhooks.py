@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import hmac
+import json
 import time
+from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Q
 from multidict import CIMultiDict
@@ -13,7 +15,8 @@ from apps.connectors.base import Limits
 from apps.connectors.egress import Egress
 from apps.connectors.http.config import HttpConfig
 from apps.connectors.http.session import open_session, send_once
-from apps.connectors.http.wire import FaultError, Request
+from apps.connectors.http.wire import Answer, FaultError, Request
+from apps.connectors.redaction import redact
 from apps.core.clock import database_now, read_now
 from apps.core.crypto import SecretUnreadableError
 from apps.core.queue import enqueue
@@ -27,6 +30,8 @@ LEASE_S = 60
 """Longer than a slice and its last request: a webhook whose worker died is served again after that."""
 PAUSE_S = 10
 """After an attempt that went wrong nothing else is sent to the address for so long."""
+SHORTEST_IN_PATH = 12
+"""A shorter part of an address is a word such as `hook`."""
 LIMITS = Limits(connect_s=5, read_s=10, total_s=15, max_bytes=256 * 1024)
 
 
@@ -79,14 +84,31 @@ def due_deliveries(webhook: Webhook) -> list[WebhookDelivery]:
 def send(webhook: Webhook, delivery: WebhookDelivery) -> bool:
     """One attempt; True if the address took it."""
     try:
-        status, answer = asyncio.run(post(webhook, delivery, signed_at=int(read_now().timestamp())))
+        secret = read_secret(webhook)
+        status, answer = asyncio.run(post(webhook, delivery, secret, signed_at=int(read_now().timestamp())))
+        answer = without_secrets(answer, [secret, *secrets_in(webhook.url)])
     except SecretUnreadableError as error:
         status, answer = None, str(error)
     note_answer(delivery, status=status, answer=answer)
     return delivery.status == DeliveryStatus.DELIVERED
 
 
-async def post(webhook: Webhook, delivery: WebhookDelivery, *, signed_at: int) -> tuple[int | None, str]:
+def secrets_in(address: str) -> list[str]:
+    """What of an address may be a secret: the values of its query, and parts of its path that are no words."""
+    url = URL(address)
+    return [*url.query.values(), *(part for part in url.parts if len(part) >= SHORTEST_IN_PATH)]
+
+
+def without_secrets(answer: str, secrets: Iterable[str]) -> str:
+    """An answer that is JSON is read, so that the names of its fields count too."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return str(redact(answer, secrets))
+    return json.dumps(redact(found, secrets), ensure_ascii=False)
+
+
+async def post(webhook: Webhook, delivery: WebhookDelivery, secret: str, *, signed_at: int) -> tuple[int | None, str]:
     """The status and the words of the answer; without an answer why there is none."""
     body = delivery.payload.encode()
     headers = CIMultiDict(
@@ -95,17 +117,22 @@ async def post(webhook: Webhook, delivery: WebhookDelivery, *, signed_at: int) -
             "User-Agent": "Flowmend",
             "Flowmend-Event": delivery.event,
             "Flowmend-Event-Id": delivery.event_id,
-            "Flowmend-Signature": signature(read_secret(webhook), signed_at, body),
+            "Flowmend-Signature": signature(secret, signed_at, body),
         }
     )
-    url = URL(webhook.url)
-    egress = Egress(surroundings_for(webhook.account_id).allow_nets)
-    async with open_session(HttpConfig(base_url=str(url.origin())), LIMITS, egress) as session:
-        try:
-            answer = await send_once(session, Request("POST", url, headers, body), url, headers, LIMITS)
-        except FaultError as fault:
-            return fault.status, fault.message
+    try:
+        answer = await post_bytes(webhook.account_id, webhook.url, headers, body)
+    except FaultError as fault:
+        return fault.status, fault.message
     return answer.status, answer.body.decode(errors="replace")
+
+
+async def post_bytes(account_id: int, address: str, headers: CIMultiDict[str], body: bytes) -> Answer:
+    """POST once through the guard of all requests. Raises FaultError without a complete answer."""
+    url = URL(address)
+    egress = Egress(surroundings_for(account_id).allow_nets)
+    async with open_session(HttpConfig(base_url=str(url.origin())), LIMITS, egress) as session:
+        return await send_once(session, Request("POST", url, headers, body), url, headers, LIMITS)
 
 
 def signature(secret: str, signed_at: int, body: bytes) -> str:

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from apps.connectors.redaction import Redactor
 from apps.core.clock import read_now
+from apps.core.logs import logged_with
 from apps.engine.delivery import Delivery
 from apps.engine.loop import work, work_as_one
 from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
@@ -47,6 +48,11 @@ FAILED_DATABASE_WAIT_S = 2.0
 
 def work_slice(run_id: int) -> bool:
     """Work on a run until it ends, must wait, or its slice is over. Returns whether the run was ours to work on."""
+    with logged_with(run=f"r-{run_id}"):
+        return _work_slice(run_id)
+
+
+def _work_slice(run_id: int) -> bool:
     claim = claim_run(run_id)
     if claim is None:
         return False

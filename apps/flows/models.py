@@ -119,6 +119,7 @@ class Flow(AccountScoped):
     revision = models.ForeignKey("Revision", null=True, blank=True, **FIRM)
     auto_resolve = models.BooleanField(default=True)
     auto_resolve_since = models.DateTimeField(null=True, blank=True)
+    auto_retry = models.BooleanField(default=True)
     overlap = models.CharField(max_length=8, choices=Overlap, default=Overlap.QUEUE)
     cron = models.CharField(max_length=120, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
@@ -141,6 +142,11 @@ class Flow(AccountScoped):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_auto_retrying(self) -> bool:
+        """Whether intermittent errors are tried again: what resolves nothing by itself tries nothing by itself."""
+        return self.auto_resolve and self.auto_retry
 
 
 class Revision(AccountScoped):

@@ -96,7 +96,7 @@ class RunLogAdmin(OfRunAdmin):
 
 @admin.register(Machine)
 class MachineAdmin(HistoryAdmin):
-    list_display = ("name", "workers", "seen_at")
+    list_display = ("name", "workers", "dispatches", "seen_at")
     search_fields = ("name",)
 
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.accounts.models import Member
+from apps.accounts.services import record_audit
 from apps.connectors.registry import CONNECTORS
 from apps.connectors.webhook.body import count_records
 from apps.connectors.webhook.config import WebhookConfig, WebhookExportOptions
@@ -21,6 +22,7 @@ from apps.flows.connections import connector_config
 from apps.flows.hooks import hook_of
 from apps.flows.models import Connection, Flow, Hook
 from apps.flows.planning import plan_for
+from apps.flows.services.applying import actor_of
 from apps.runs.models import Arrival, Delivery, Run
 from apps.runs.services import RunRefused, refuse_unless_startable, start_run
 from apps.runs.statuses import RunKind, RunStatus, Trigger
@@ -114,7 +116,13 @@ def send_test(*, flow: Flow, body: bytes, member: Member | None = None) -> Recei
         raise RunRefused(f"Flow {flow.name} has no webhook: its export reads from elsewhere.")
     if len(body) > listening.config.max_bytes:
         raise RunRefused(f"The request is larger than {listening.config.max_mb} MB, the limit of its connection.")
-    return receive_request(listening=listening, body=body, headers=TEST_HEADERS)
+    with transaction.atomic():
+        received = receive_request(listening=listening, body=body, headers=TEST_HEADERS)
+        after = {"flow": flow.key, "records": received.records}
+        record_audit(
+            account=flow.account_id, actor=actor_of(member), act="hook.send", target=listening.hook, after=after
+        )
+    return received
 
 
 def refuse_full(hook: Hook, options: WebhookExportOptions, records: int, size: int) -> None:

@@ -6,6 +6,10 @@ from apps.core.bulk import add_up
 from apps.runs.models import Bucket, Grain, Run
 from apps.runs.statuses import RunKind
 
+HALF_HOUR_S = 1_800
+MINUTES_KEPT = timedelta(days=5)
+SUMS_KEPT = timedelta(days=366)
+"""Half hours and quarters of days, for charts of up to a year."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RUN_SUMS = ["runs", "run_ms", "run_success", "run_ignored", "run_errors"]
 

@@ -28,6 +28,7 @@ from apps.runs.test_run_models import TestRun, TestStatus
 
 __all__ = [
     "LAST_RUNS",
+    "WORKER_SILENCE_S",
     "Arrival",
     "Bucket",
     "Capture",
@@ -47,6 +48,8 @@ __all__ = [
 ]
 
 LAST_RUNS = 12  # how many letters `FlowState.last_runs` keeps, newest last
+WORKER_SILENCE_S = 15.0
+"""A machine that gave no sign of life for longer counts as down."""
 
 
 class IntentState(models.TextChoices):
@@ -376,10 +379,12 @@ class Capture(HotScoped):
 
 
 class Machine(models.Model):
-    """A machine that runs workers, and when its supervisor last gave a sign of life. Belongs to no account."""
+    """A process that keeps workers running, or looks for what is due, and when it last gave a sign of life. Belongs to
+    no account."""
 
     name = models.CharField(max_length=80)
     workers = models.PositiveSmallIntegerField(default=0)
+    dispatches = models.BooleanField(default=False)
     seen_at = models.DateTimeField(default=wall_now)
 
     class Meta:

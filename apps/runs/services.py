@@ -8,12 +8,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from apps.accounts.models import Member
+from apps.accounts.services import record_audit
 from apps.core.clock import database_now, read_now
 from apps.core.ids import Kind, wire_id
 from apps.core.queue import enqueue
 from apps.core.text import short
 from apps.core.transactions import repeated
 from apps.flows.models import Flow, Overlap
+from apps.flows.services.applying import actor_of
 from apps.runs.buckets import count_in_buckets
 from apps.runs.log import log_end, log_run
 from apps.runs.models import LAST_RUNS, FlowState, Intent, Page, Run
@@ -22,6 +24,7 @@ from apps.webhooks.models import Event
 from apps.webhooks.services import announce
 
 RETRY_KINDS = frozenset({RunKind.RETRY.value, RunKind.AUTO_RETRY.value})
+BY_PEOPLE = frozenset({Trigger.MANUAL.value, Trigger.API.value, Trigger.COMMAND.value})
 WORK_RUN = "apps.execution.tasks.work_run"
 
 
@@ -65,6 +68,8 @@ def start_run(
     )
     _insert(run, wait_s)
     count_in(run)
+    if trigger in BY_PEOPLE:
+        _record_start(run, member)
     if not wait_s:
         hint(run.pk)  # the dispatcher hints at the others when they are due
     return run
@@ -83,6 +88,12 @@ def _insert(run: Run, wait_s: float) -> None:
         not_before=database_now(seconds=wait_s) if wait_s else None,
     )
     run.root_run_id = run.pk
+
+
+def _record_start(run: Run, member: Member | None) -> None:
+    facts = {"parameters": run.parameters, "from": run.window_from, "to": run.window_to}
+    after = {"flow": run.flow.key, **{name: value for name, value in facts.items() if value}}
+    record_audit(account=run.account_id, actor=actor_of(member), act="run.start", target=run, after=after)
 
 
 def refuse_unless_startable(flow: Flow, *, may_wait: bool = False) -> None:
@@ -175,7 +186,7 @@ def announce_end(run: Run) -> None:
         "numIgnore": run.ignored,
         "numError": run.errors + run.unit_errors,
     }
-    announce(account=run.account_id, event=Event.RUN_FINISHED, facts=facts, integration=run.integration_id)
+    announce(account=run.account_id, event=Event.RUN_FINISHED, facts=facts, integrations=[run.integration_id])
 
 
 def wake_next(run: Run) -> None:
@@ -219,6 +230,11 @@ def cancel_run(*, run: Run, member: Member | None, reason: str = "") -> Run:
     locked = Run.objects.of(run.account_id).select_for_update().get(pk=run.pk)
     if locked.is_ended:
         raise RunRefused(f"Run {locked} has ended already: {locked.get_outcome_display().lower()}.")
+    before = {"status": locked.status}
+    after = {"reason": reason} if reason else None
+    record_audit(
+        account=run.account_id, actor=actor_of(member), act="run.cancel", target=run, before=before, after=after
+    )
     if locked.status == RunStatus.RETRYING:
         return cancel_rerun(run=locked, member=member, reason=reason)
     Run.objects.of(run.account_id).filter(pk=locked.pk).update(

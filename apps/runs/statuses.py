@@ -49,6 +49,7 @@ class Trigger(models.TextChoices):
     API = "api", "API"
     COMMAND = "command", "Command line"
     AUTO = "auto", "Flowmend"
+    RULE = "rule", "Rule"
 
 
 TRIGGER_WORDS = {
@@ -58,6 +59,7 @@ TRIGGER_WORDS = {
     Trigger.API.value: "API",
     Trigger.COMMAND.value: "command line",
     Trigger.AUTO.value: "Flowmend",
+    Trigger.RULE.value: "a rule",
     Trigger.MANUAL.value: "hand",
 }
 """What started a run, behind "by"."""

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 
 from apps.accounts.recorded_admin import RecordedAdmin
 from apps.core.admin import EndlessAdmin, KeptAdmin
-from apps.webhooks.models import Webhook, WebhookDelivery
+from apps.webhooks.models import Announcement, Webhook, WebhookDelivery
 
 
 @admin.register(Webhook)
@@ -29,3 +29,13 @@ class WebhookDeliveryAdmin(EndlessAdmin):
     list_filter = ("status", "created_at")
     list_select_related = ("webhook",)
     search_fields = ("event_id",)
+
+
+@admin.register(Announcement)
+class AnnouncementAdmin(EndlessAdmin):
+    """What waits for a moment until it is told to subscribers."""
+
+    list_display = ("event", "account", "at")
+    list_filter = ("at",)
+    list_select_related = ("account",)
+    search_fields = ("event",)

@@ -30,6 +30,20 @@ class DeliveryStatus(models.TextChoices):
     FAILED = "failed", "Given up"
 
 
+class Announcement(HotScoped):
+    """What subscribers are told at once: written in the transaction that makes it true, gone when it is told."""
+
+    event = models.CharField(max_length=24)
+    facts = models.JSONField(default=dict)
+    at = models.DateTimeField(default=wall_now)
+
+    class Meta:
+        db_table = "announcement"
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.pk}"
+
+
 class Webhook(AccountScoped):
     """An address that is told the events that it asks for, of one integration or of all.
 

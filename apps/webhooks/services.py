@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import orjson
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Account, Member
 from apps.accounts.services import Actor, record_audit
@@ -17,12 +17,13 @@ from apps.core.clock import database_now, read_now
 from apps.core.crypto import Sealed, current_key_id, open_json, rotate, seal_json
 from apps.core.queue import enqueue
 from apps.core.text import short, storable
-from apps.webhooks.models import TEST, DeliveryStatus, Event, Webhook, WebhookDelivery
+from apps.webhooks.models import TEST, Announcement, DeliveryStatus, Event, Webhook, WebhookDelivery
 
 SEND_WEBHOOK = "apps.execution.tasks.send_webhook"
 WAITS_S = (10, 30, 60, 300, 900, 3_600, 10_800, 21_600, 43_200)
 """Before the second, third, … attempt: 22 hours in all, so the last one is within a day."""
 SHORTEST_SECRET = 16
+LONGEST_ADDRESS = 2000
 LONGEST_ANSWER = 500
 NAMED_AT_MOST = 100
 """So many ids stand in an event; their number is told beside them."""
@@ -99,6 +100,18 @@ def change_webhook(
     return webhook
 
 
+def switch_webhook(*, webhook: Webhook, member: Member, enabled: bool) -> Webhook:
+    """While it is disabled its events wait; new ones are not kept for it."""
+    return change_webhook(
+        webhook=webhook,
+        member=member,
+        url=webhook.url,
+        events=webhook.events,
+        integration_id=webhook.integration_id,
+        enabled=enabled,
+    )
+
+
 @transaction.atomic
 def remove_webhook(*, webhook: Webhook, member: Member) -> None:
     """Nothing more is sent to it; its deliveries go with it."""
@@ -120,7 +133,7 @@ def checked_address(text: str) -> str:
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         is_whole = False
-    if not is_whole or any(sign.isspace() or ord(sign) < 32 for sign in text.strip()) or len(text) > 2000:
+    if not is_whole or any(sign.isspace() or ord(sign) < 32 for sign in text.strip()) or len(text) > LONGEST_ADDRESS:
         raise WebhookRefused("This must be an address such as https://example.org/hooks/flowmend.", "url")
     if parts.username is not None or parts.password is not None:
         raise WebhookRefused("Credentials do not belong into the address; the signature proves who sends.", "url")
@@ -156,20 +169,34 @@ def rotate_webhook(webhook: Webhook) -> bool:
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
-def announce(*, account: int, event: Event, facts: Mapping[str, Any], integration: int | None = None) -> int:
-    """Tell an event to the webhooks that ask for it: one query, and one more where there are any.
+def announce(
+    *, account: int, event: Event, facts: Mapping[str, Any], integrations: "Iterable[int] | QuerySet[Any]" = ()
+) -> int:
+    """Tell an event to the webhooks that ask for it: one query, and one more where there are any. Notifications at once
+    begin here too, with another one.
 
-    Call it in the transaction that makes it true. An event without an integration goes to those of all integrations.
+    Call it in the transaction that makes it true. `integrations`: ids of those that it concerns; the webhooks that are
+    bound to another one are not told.
     """
-    meant = Q(integration=None) | Q(integration=integration)
+    if is_told_at_once(event, facts):
+        Announcement(account_id=account, event=event, facts=dict(facts)).save(force_insert=True)
+    meant = Q(integration=None) | Q(integration__in=integrations)
     asking = Webhook.objects.of(account).filter(meant, enabled=True).values_list("pk", "events")
     takers = [pk for pk, events in asking if event.value in events]
     return len(_deliver(account, takers, event.value, facts)) if takers else 0
 
 
+def is_told_at_once(event: Event, facts: Mapping[str, Any]) -> bool:
+    """Connections that go and come, and runs that failed for good; not retries, whose errors are told as such."""
+    if event == Event.RUN_FINISHED:
+        return facts.get("status") == "failed" and facts.get("type") == "flow"
+    return event in (Event.CONNECTION_OFFLINE, Event.CONNECTION_ONLINE)
+
+
 @transaction.atomic
-def send_test(*, webhook: Webhook) -> WebhookDelivery:
+def send_test(*, webhook: Webhook, member: Member) -> WebhookDelivery:
     """Queue an event that says only that it is one, and have it sent at once; also by a webhook that is disabled."""
+    record_audit(account=webhook.account_id, actor=Actor.member(member), act="webhook.test", target=webhook)
     (made,) = _deliver(webhook.account_id, [webhook.pk], TEST, {"message": "This is a test of Flowmend."})
     enqueue(SEND_WEBHOOK, webhook.pk, queue="interactive")
     return made
@@ -211,6 +238,20 @@ def note_answer(delivery: WebhookDelivery, *, status: int | None, answer: str) -
         facts |= {"next_at": database_now(seconds=WAITS_S[delivery.attempts - 1])}
     _same(delivery).update(**facts)
     delivery.refresh_from_db()
+
+
+@transaction.atomic
+def send_again(*, delivery: WebhookDelivery, member: Member) -> bool:
+    """Have a delivery that was ended made once more, as the same event; False: it is on its way already."""
+    if delivery.status == DeliveryStatus.PENDING:
+        return False
+    ended = _same(delivery).exclude(status=DeliveryStatus.PENDING)
+    if not ended.update(status=DeliveryStatus.PENDING, attempts=0, next_at=database_now(), ended_at=None):
+        return False
+    actor, after = Actor.member(member), {"event": delivery.event, "event_id": delivery.event_id}
+    record_audit(account=delivery.account_id, actor=actor, act="webhook.send_again", target=delivery, after=after)
+    enqueue(SEND_WEBHOOK, delivery.webhook_id, queue="interactive")
+    return True
 
 
 def forget_deliveries(webhook: Webhook) -> int:

@@ -51,7 +51,7 @@ function streams() {
 
 function changes() {
   return [...document.querySelectorAll("#changes [data-at]")]
-    .map((item) => ({ second: Number(item.dataset.at), text: item.dataset.mark }));
+    .map((item) => ({ second: Number(item.dataset.at), text: item.dataset.mark, href: item.querySelector("a").href }));
 }
 
 // --- changes: a dashed line in every chart, with its words where they have room ----------------------------------------
@@ -145,6 +145,21 @@ function showTip(plot, box, tip) {
   tipPlace.replaceSync(`.tip { left: ${fits ? right : Math.max(0, at - width - 16)}px; }`);
 }
 
+// --- a mark of a change is a link: by a click near its line, or by Enter at its point ------------------------------------
+const NEAR_PX = 6;
+const markAt = (plot, x) => changes().find(({ second }) => Math.abs(plot.valToPos(second, "x") - x) <= NEAR_PX);
+
+function openMark(mark) {
+  if (mark && !isLeaving) location.assign(mark.href);
+}
+
+function followMarks(plot) {
+  plot.over.addEventListener("click", (event) => openMark(markAt(plot, event.offsetX)));
+  plot.over.addEventListener("mousemove", ({ offsetX }) => {
+    plot.over.classList.toggle("at-mark", markAt(plot, offsetX) !== undefined);
+  });
+}
+
 function moveCursor(box, place) {
   const plot = plots.get(box), all = starts();
   const to = Math.min(all.length - 1, Math.max(0, place));
@@ -154,6 +169,7 @@ function moveCursor(box, place) {
 
 function onKey(event) {
   const box = event.currentTarget, last = starts().length - 1, now = plots.get(box).cursor.idx ?? last + 1;
+  if (event.key === "Enter" && now <= last) openMark(happened(now)[0]);
   const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last }[event.key];
   if (to === undefined) return;
   event.preventDefault();
@@ -225,6 +241,7 @@ function draw(box) {
     },
   }, data, box);
   box.append(tip);
+  followMarks(plot);
   plots.set(box, plot);
 }
 

@@ -1,6 +1,7 @@
 // Live updates: asks /live/ whether anything on this page has changed, and htmx swaps the cells that have.
 // <body data-live="/live/?t=run:48213,flow:so&v=91827" data-live-every="3">. The answer is 204 if nothing changed,
-// else fragments to swap out of band; its Live-Version header is the next `v`.
+// else fragments to swap out of band; its Live-Version header is the next `v`. A server with much to do asks in
+// Live-Wait for more seconds than usual.
 import { age, serverNow, setServerTime } from "./times.js";
 
 const BACK_OFF_S = [3, 6, 12, 30];
@@ -38,7 +39,7 @@ function accept(xhr, version) {
   if (version) address.searchParams.set("v", version);
   misses = 0;
   lastAnswer = serverNow();
-  nextTry = lastAnswer + everyMs;
+  nextTry = lastAnswer + Math.max(everyMs, 1000 * Number(xhr.getResponseHeader("Live-Wait")));
   hideNotice();
 }
 

@@ -1,5 +1,6 @@
 // Small behaviour for every page: runs under `script-src 'self'`, without inline handlers and without eval.
 // Each page reads and acts without it; these modules only make it quicker.
+import { startCopy } from "./copy.js";
 import { startEditor } from "./editor.js";
 import { startKeys } from "./keys.js";
 import { startLines } from "./lines.js";
@@ -17,3 +18,4 @@ startPanels();
 startTimes();
 startEditor();
 startLines();
+startCopy();

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 EVERYONE = ["monitor", "manager", "administrator", "owner"]
 ROWS = [
     ("view run_flow cancel_run retry_errors resolve_errors assign_errors apply_tags subscribe_self", EVERYONE),
-    ("edit_retry_data define_tags edit_flows edit_connections move_checkpoint", EVERYONE[1:]),
+    ("edit_retry_data define_tags edit_flows edit_connections move_checkpoint keep_errors edit_rules", EVERYONE[1:]),
     ("manage_members manage_tokens subscribe_others set_retention read_audit see_platform delete", EVERYONE[2:]),
     ("transfer_account close_account name_owners", EVERYONE[3:]),
 ]

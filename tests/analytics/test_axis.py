@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.analytics.axis import HALF_HOUR_S, HOUR_S, Axis, Unit, axis_of, days_of
+from apps.analytics.axis import HOUR_S, Axis, Unit, axis_of, days_of
 from apps.analytics.quarters import SLOTS, SLOTS_A_DAY, Midnight, quarters_of
+from apps.runs.buckets import HALF_HOUR_S
 
 NOW = datetime(2026, 11, 20, 15, 4, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -73,7 +73,7 @@ def read(answer: HttpResponse) -> Called:
     headers = {name: str(value) for name, value in answer.items()}
     if not answer.content:
         return Called(answer.status_code, None, headers)
-    if answer["Content-Type"].startswith("text/plain"):  # metrics
+    if answer["Content-Type"].startswith(("text/plain", "application/zip")):  # metrics, support bundles
         return Called(answer.status_code, None, headers)
     assert answer["Content-Type"] == "application/json", answer["Content-Type"]
     return Called(answer.status_code, orjson.loads(answer.content), headers)

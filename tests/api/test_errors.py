@@ -74,7 +74,7 @@ def test_open_errors_have_every_field_of_the_contract(api, account, step, at, dj
     ErrorTag.unscoped.create(account=account, error=error, tag=tag)
     Error.unscoped.filter(pk=error.pk).update(has_notes=True)
     api.call("GET", "tokenInfo")
-    with django_assert_num_queries(4):  # token, step, errors, tags
+    with django_assert_num_queries(5):  # token, step, errors, causes, tags
         found = api.call("GET", f"{at}/errors").json
     assert found["errors"] == [
         {
@@ -100,6 +100,12 @@ def test_open_errors_have_every_field_of_the_contract(api, account, step, at, dj
             "status": "open",
         }
     ]
+
+
+def test_an_error_that_is_kept_has_no_purge_date(api, step, at):
+    failed(step, keep=True, occurred_at=NOON)
+    (row,) = api.call("GET", f"{at}/errors").json["errors"]
+    assert row["purgeAt"] is None
 
 
 def run_of(step):

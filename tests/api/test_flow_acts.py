@@ -9,20 +9,12 @@ from apps.accounts.tokens import Scope
 from apps.core.clock import read_now
 from apps.core.ids import Kind, wire_id
 from apps.flows.models import Checkpoint, Connection, Flow, Step
-from apps.flows.services import apply_definition, move_checkpoint
+from apps.flows.services import move_checkpoint
 from apps.runs.models import Run
 from tests.api.client import api_of
 from tests.factories import make_connection, make_flow, make_integration, make_member, make_run, step_of
-from tests.flows.definitions import STRIKES
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def strikes(account) -> Flow:
-    make_connection(account, name="files", kind="file")
-    make_connection(account, name="warehouse", kind="sql")
-    return apply_definition(account=account, text=STRIKES).flow
 
 
 def path_of(flow, act: str) -> str:
@@ -91,6 +83,13 @@ def test_the_same_idempotency_key_is_done_once_and_answered_alike(api, flow):
     assert Run.unscoped.count() == 1
     other = api.call("POST", path_of(flow, "run"), {"startDate": "2026-03-01"}, status=422, headers=key)
     assert other.codes == ["idempotency_key_reused"]
+
+
+def test_an_answer_that_is_given_again_names_its_revision_too(api, strikes):
+    path, key = f"flows/{wire_id(Kind.FLOW, strikes.pk)}", {"Idempotency-Key": "rename"}
+    answers = [api.call("PATCH", path, {"name": "Bird strikes"}, headers=key) for _ in range(2)]
+    assert [answer.headers["ETag"] for answer in answers] == ['"2"', '"2"']
+    assert answers[0].json == answers[1].json
 
 
 def test_a_refusal_is_kept_with_its_key_and_a_failure_of_ours_is_not(api, flow, monkeypatch):

@@ -6,7 +6,6 @@ from apps.accounts.models import AuditEntry, Role
 from apps.core.ids import Kind, wire_id
 from apps.errors.models import Error
 from apps.flows.models import Flow, Revision, Step
-from apps.flows.services import apply_definition
 from tests.api.client import api_of
 from tests.console.screens import orders_flow
 from tests.factories import (
@@ -22,14 +21,6 @@ from tests.factories import (
 from tests.flows.definitions import STRIKES
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def strikes(account) -> Flow:
-    """An export, a filter, a lookup and an import, every five minutes."""
-    make_connection(account, name="files", kind="file")
-    make_connection(account, name="warehouse", kind="sql")
-    return apply_definition(account=account, text=STRIKES).flow
 
 
 def flow_id(flow) -> str:

@@ -1,14 +1,23 @@
 """Jobs over the API: a test for each row of the contract."""
 
+import time
 from datetime import timedelta
+from io import BytesIO
+from unittest.mock import patch
 from urllib.parse import urlencode
+from zipfile import ZipFile
 
 import pytest
+from django.conf import settings
+from django.test import Client
 
+from apps.accounts.models import Token
+from apps.accounts.tokens import revoke_token
 from apps.core.ids import Kind, wire_id
 from apps.errors.models import StepState
 from apps.runs.models import Bucket, FlowState, Grain, Run, StepRun
 from apps.runs.statuses import RunKind, RunOutcome, RunStatus
+from tests.api.client import Api
 from tests.conftest import NOON
 from tests.console.screens import orders_flow
 from tests.factories import make_account, make_error, make_flow, make_run, make_step_run, step_of
@@ -189,3 +198,32 @@ def test_statistics_are_read_from_the_buckets(api, account, flow, noon, django_a
     whole = api.call("POST", "flows/runs/stats", {"_flowIds": [wire_id(Kind.FLOW, flow.pk)], "startDate": "2026-02-01"})
     assert [row["numRuns"] for row in whole.json] == [7]
     assert Run.unscoped.count() == StepRun.unscoped.count() == 0
+
+
+def test_the_support_bundle_of_a_job_has_an_address_that_opens_it_for_ten_minutes(api, flow):
+    run = ended(flow)
+    row = make_step_run(run, step_of(flow))
+    make_error(run, message="No such airport")
+    for job in (wire(run), wire_id(Kind.STEP_RUN, row.pk)):
+        told = api.call("GET", f"jobs/{job}/diagnostics").json
+        assert told["fileName"] == f"support-bundle-run-{run.pk}.zip"
+        path, _, query = told["signedURL"].removeprefix(settings.PUBLIC_URL).partition("?")
+        answer = Client().get(f"{path}?{query}")  # no token
+        assert answer["Content-Disposition"] == f'attachment; filename="{told["fileName"]}"'
+        with ZipFile(BytesIO(answer.content)) as archive:
+            assert b"No such airport" in archive.read("errors.txt")
+    assert api.call("GET", f"jobs/{wire(run)}/diagnostics/file").status == 200
+
+
+def test_a_signed_address_opens_nothing_else_and_dies_with_its_token(api, flow):
+    run, other = ended(flow), ended(flow)
+    address = api.call("GET", f"jobs/{wire(run)}/diagnostics").json["signedURL"].removeprefix(settings.PUBLIC_URL)
+    query = address.partition("?")[2]
+    stranger = Api()
+    assert stranger.call("GET", f"/v1/jobs/{wire(other)}/diagnostics/file?{query}", status=401).codes
+    assert stranger.call("GET", f"{address}x", status=401).message.startswith("This address is not good any more")
+    assert stranger.call("GET", f"/v1/jobs?{query}", status=401).codes == ["unauthorized"]
+    with patch("django.core.signing.time.time", return_value=time.time() + 601):
+        stranger.call("GET", address, status=401)
+    revoke_token(token=Token.unscoped.get())
+    stranger.call("GET", address, status=401)

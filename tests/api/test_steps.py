@@ -5,19 +5,10 @@ import pytest
 from apps.accounts.models import Role
 from apps.core.ids import Kind, wire_id
 from apps.flows.models import Flow, Step
-from apps.flows.services import apply_definition
 from tests.api.client import api_of
 from tests.factories import make_connection, make_member, step_of
-from tests.flows.definitions import STRIKES
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def strikes(account) -> Flow:
-    make_connection(account, name="files", kind="file")
-    make_connection(account, name="warehouse", kind="sql")
-    return apply_definition(account=account, text=STRIKES).flow
 
 
 def path_of(kind: str, flow: Flow, key: str) -> str:

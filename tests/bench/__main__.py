@@ -13,7 +13,8 @@ from tests.bench.database import own_database
 
 RECORDS = {
     "V1": 100_000, "V2": 20_000, "memory": 100_000, "errors": 1_000_000, "scopes": 20_000, "clicks": 20_000,
-    "pages": 1_000_000, "analytics": 17_520, "api": 1_000_000,
+    "pages": 1_000_000, "analytics": 17_520, "api": 1_000_000, "polling": 1_000_000,
+    "paging": 1_000_000, "purge": 5_000_000, "digests": 10_000,
 }  # fmt: skip
 """Each benchmark, and how much it is meant for."""
 
@@ -43,7 +44,21 @@ def main() -> int:
 
 def run(name: str, options: argparse.Namespace) -> dict[str, object]:
     """Run one benchmark by name; raises SystemExit for an unknown one."""
-    from tests.bench import analytics, api, clicks, errors, http, load, memory, pages, scopes
+    from tests.bench import (
+        analytics,
+        api,
+        clicks,
+        digests,
+        errors,
+        http,
+        load,
+        memory,
+        pages,
+        paging,
+        polling,
+        purge,
+        scopes,
+    )
 
     benchmarks = {
         "V1": load.measure,
@@ -55,6 +70,10 @@ def run(name: str, options: argparse.Namespace) -> dict[str, object]:
         "pages": pages.measure,
         "analytics": analytics.measure,
         "api": api.measure,
+        "polling": polling.measure,
+        "paging": paging.measure,
+        "purge": purge.measure,
+        "digests": digests.measure,
     }
     if name not in benchmarks:
         raise SystemExit(f"There is no benchmark {name}. There are: {', '.join(benchmarks)}.")

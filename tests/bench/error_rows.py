@@ -69,7 +69,7 @@ class World:
 def fill(size: Size) -> World:
     """Seed an empty database."""
     account, other = (create_account(name=name, owner=make_owner()) for name in ("Bench", "Other"))
-    member = add_member(account=account, user=make_owner(), role=Role.MANAGER)  # type: ignore[arg-type]
+    member = add_member(account=account, user=make_owner(), role=Role.ADMINISTRATOR)  # type: ignore[arg-type]
     flows = make_flows(size, account, other)
     tag = Tag.unscoped.create(account=account, name="Asked the shop")
     with connection.cursor() as cursor:

@@ -34,7 +34,7 @@ def signed_in(driver: Driver) -> Driver:
     """The browser with the session of a member."""
     user = get_user_model().objects.create_user("mara", "mara@example.com", "a long password", first_name="Mara")
     client = Client()
-    client.force_login(user)
+    client.post("/login/", {"username": user.username, "password": "a long password"})
     name = django_settings.SESSION_COOKIE_NAME
     driver.cookies = [{"name": name, "value": client.cookies[name].value}]
     return driver

@@ -7,26 +7,42 @@ import orjson
 import pytest
 from django.contrib.auth import get_user_model
 
-from apps.accounts.models import Member
+from apps.accounts.invitations import hash_of, invite
+from apps.accounts.members import Roles
+from apps.accounts.models import Invitation, Member, Role
+from apps.accounts.second_factors import begin_app
+from apps.accounts.tokens import Scope, issue_token
 from apps.core.clock import wall_now
 from apps.engine.records import key_hash
 from apps.errors.models import Error, ErrorTag, Tag
+from apps.errors.rules.definition import Acts, Conditions, Definition
+from apps.errors.rules.looking import look_by_rule
 from apps.errors.services import edit_retry_data, retry_errors
+from apps.errors.services.rules import save_rule, switch_rule
 from apps.errors.services.uploads import keep_upload
 from apps.errors.services.views import save_view
 from apps.flows.models import Connection, Revision
 from apps.flows.services import apply_definition, set_connection
+from apps.notifications.channels import add_channel
+from apps.notifications.models import MessageKind
+from apps.notifications.services import Coverage, Target, send_test, subscribe
+from apps.notifications.unsubscribing import unsubscribe_address
 from apps.runs.waking import come_back
+from apps.support.services import make_bundle
+from apps.support.subjects import about_error
+from apps.support.tickets import filled_in
+from apps.webhooks.models import WebhookDelivery
+from apps.webhooks.services import send_test as send_test_to
 from tests.browser.drafts import draft_run
 from tests.browser.driver import Driver
 from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.screens import furnish
 from tests.console.test_connection_health import break_down, note_tests, token
-from tests.factories import make_account, make_connection, make_retry_data
+from tests.factories import make_account, make_connection, make_member, make_retry_data, make_webhook
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/"]
+SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/", "/login/password/"]
 PAGES = [  # in curly brackets: ids of the scene; tests/console/test_pages.py tells which page is missing
     "/dashboard/completed/",
     "/dashboard/completed/?range=24h&sort=flow&flow=nothing",
@@ -50,6 +66,10 @@ PAGES = [  # in curly brackets: ids of the scene; tests/console/test_pages.py te
     "/connections/{away}/",
     "/connections/{connection}/edit/",
     "/connections/{connection}/delete",
+    "/connections/{connection}/pause",
+    "/settings/retention/",
+    "/settings/retention/change/?days=30",
+    "/settings/account/close/",
     "/flows/{flow}/",
     "/flows/{flow}/history/?open={run}",
     "/flows/{flow}/history/?range=1h&status=canceled&empty=hide",
@@ -107,10 +127,46 @@ PAGES = [  # in curly brackets: ids of the scene; tests/console/test_pages.py te
     "/errors/views/",
     "/errors/?view=list",
     "/errors/?q=nothing&state=all&step={step}",
+    "/settings/tokens/",
+    "/settings/tokens/new/",
+    "/settings/tokens/{token}/revoke/",
+    "/settings/webhooks/",
+    "/settings/webhooks/new/",
+    "/settings/webhooks/{webhook}/",
+    "/settings/webhooks/{webhook}/edit/",
+    "/settings/webhooks/{webhook}/delete",
+    "/integrations/birds/clone/",
+    "/settings/rules/",
+    "/settings/rules/new/",
+    "/settings/rules/{rule}/?days=7",
+    "/settings/rules/{rule}/edit/",
+    "/settings/audit/",
+    "/settings/notifications/",
+    "/settings/notifications/deliveries/",
+    "/settings/notifications/subscriptions/new/",
+    "/settings/notifications/subscriptions/{subscription}/edit/",
+    "/settings/notifications/channels/new/",
+    "/settings/notifications/channels/{channel}/delete/",
+    "/integrations/birds/notifications/",
+    "/unsubscribe/{unwanted}/",
+    "/settings/users/",
+    "/settings/users/invite/",
+    "/settings/users/transfer/",
+    "/settings/users/{member}/",
+    "/login/confirm/",
+    "/profile/sign-in/",
+    "/profile/sign-in/app/",
+    "/profile/sign-in/password/",
+    "/invitations/{invitation}/",
     "/profile/",
     "/help/",
     "/help/workers/",
     "/help/connector/",
+    "/settings/support-bundle/",
+    "/settings/support-bundle/?error={error}",
+    "/settings/support-bundle/{bundle}/",
+    "/settings/support-bundle/{bundle}/?file=samples/records.jsonl",
+    "/settings/support-bundle/{bundle}/ticket/",
     "/records/?q=nothing",
     "/records/A-3/",
     "/design/",
@@ -178,10 +234,65 @@ def noted(error: Error) -> dict[str, int]:
     return {"tag": tag.pk}
 
 
+def called() -> dict[str, int]:
+    """A token of Mara's."""
+    mara = Member.unscoped.get(user__username="mara")
+    return {"token": issue_token(member=mara, name="Nightly report", scopes=[Scope.READ, Scope.ERRORS])[0].pk}
+
+
+def told(scene: Scene) -> dict[str, int]:
+    """A webhook with a delivery on its way and one that was given up."""
+    webhook, mara = make_webhook(scene.account), Member.objects.of(scene.account).get(user__username="mara")
+    send_test_to(webhook=webhook, member=mara)
+    WebhookDelivery.unscoped.update(status="failed", attempts=10, last_status=503, last_answer="not now", next_at=None)
+    send_test_to(webhook=webhook, member=mara)
+    return {"webhook": webhook.pk}
+
+
+def subscribed(scene: Scene) -> dict[str, Any]:
+    """Mara is told of errors; a test message to a channel of the account is on its way."""
+    mara = Member.objects.of(scene.account).get(user__username="mara")
+    channel, _ = add_channel(account=scene.account, by=mara, name="Ops", kind="slack", address="https://example.org/x")
+    mine = subscribe(
+        account=scene.account, by=mara, target=Target(member=mara), coverage=Coverage("production"),
+        choices={"errors": True},
+    )  # fmt: skip
+    send_test(by=mara, target=Target(channel=channel), environment="production")
+    address = unsubscribe_address(mara, MessageKind.DIGEST)
+    return {"subscription": mine.pk, "channel": channel.pk, "unwanted": address.rstrip("/").rpartition("/")[2]}
+
+
+def ruled(scene: Scene) -> dict[str, int]:
+    """A rule that meets every error of the application, and what it would have done with them."""
+    mara = Member.objects.of(scene.account).get(user__username="mara")
+    definition = Definition(Conditions(source="application"), Acts(retry=True))
+    rule = save_rule(member=mara, name="Sent again", definition=definition)
+    switch_rule(rule=rule, member=mara, mode="shadow", includes_open=True)
+    look_by_rule(scene.account.pk, rule.pk)
+    return {"rule": rule.pk}
+
+
+def joined(scene: Scene) -> dict[str, Any]:
+    """A member and one who is invited; Mara is setting up an authenticator app."""
+    mara = Member.objects.of(scene.account).get(user__username="mara")
+    begin_app(mara.user)
+    member = make_member(scene.account, role=Role.MONITOR)
+    invitation = invite(account=scene.account, email="ana@example.org", roles=Roles(Role.MANAGER), by=mara)
+    Invitation.unscoped.filter(pk=invitation.pk).update(sha256=hash_of("a-link"))
+    return {"member": member.pk, "invitation": "a-link"}
+
+
 def listening(scene: Scene) -> dict[str, int]:
     """A flow that takes requests."""
     set_connection(account=scene.account, name="Sender", kind="webhook", config={"verification": "none"})
     return {"listening": apply_definition(account=scene.account, text=ARRIVALS).flow.pk}
+
+
+def gathered(error: Error) -> dict[str, int]:
+    """A support bundle of Mara's."""
+    mara = Member.objects.of(error.account_id).get(user__username="mara")
+    subject = about_error(Error.unscoped.select_related("flow__integration__account").get(pk=error.pk))
+    return {"bundle": make_bundle(subject=subject, ticket=filled_in(subject), member=mara).pk}
 
 
 def write_definition(scene: Scene) -> None:
@@ -206,6 +317,7 @@ def test_pages_are_accessible_fit_and_obey_the_policy(
 ) -> None:
     settings.DEBUG = True  # the page /design/ exists only then
     scene = make_scene(get_user_model().objects.get(username="mara"))
+    Member.unscoped.filter(user__username="mara").update(role=Role.OWNER)  # there is no page that she may not see
     run = start_work(scene)
     error = Error.objects.of(scene.account).latest("pk")
     furnish(run, error)
@@ -225,6 +337,12 @@ def test_pages_are_accessible_fit_and_obey_the_policy(
         **noted(error),
         **draft_run(error),
         **listening(scene),
+        **gathered(error),
+        **called(),
+        **told(scene),
+        **joined(scene),
+        **ruled(scene),
+        **subscribed(scene),
     }
     assert signed_in.inspect(*(path.format(**ids) for path in paths), shots=shot_folder) == []
 

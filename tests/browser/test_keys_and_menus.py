@@ -187,7 +187,7 @@ def test_signing_in_and_out_works_without_a_script(driver: Driver) -> None:
     def steps(page: Page) -> None:
         page.get_by_label("E-mail address or user name").fill("mara@example.com")
         page.get_by_label("Password").fill("a long password")
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         expect(page).to_have_title("Design · Flowmend")
         user_menu(page).click()
         page.get_by_role("button", name="Sign out").click()

@@ -50,7 +50,7 @@ def test_a_link_in_a_mail_leads_through_the_sign_in_to_the_error_and_it_is_fixed
         page.goto(f"/flows/{error.flow_id}/steps/{error.step_id}/errors/{error.pk}/data/?environment=sandbox")
         page.get_by_label("E-mail address or user name").fill("mara")
         page.get_by_label("Password").fill("a long password")
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_label("Retry data, JSON").fill('{"id":"A-3","altitude":300}')
         page.get_by_role("button", name="Save and retry").click()
         expect(page.get_by_role("status").filter(has_text="1 error sent for retry.")).to_be_visible()

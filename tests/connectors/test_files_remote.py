@@ -24,6 +24,7 @@ from apps.engine.ports import Batch, ConnectorError, Outage, Record, Window
 from tests.connectors.filing import NOON, batch_of
 from tests.fakes.http_peer import LOOPBACK
 from tests.fakes.remote_files import SftpPlace, s3_place, sftp_server
+from tests.long_tests import SPREADS
 
 LIMITS = Limits(connect_s=2, read_s=2, total_s=5)
 
@@ -231,10 +232,11 @@ def die(*_: object) -> None:
     raise Killed
 
 
-def test_a_connection_cut_at_any_call_of_a_run_s_end_leaves_every_record_once(sftp: Away) -> None:
+@SPREADS
+def test_a_connection_cut_at_any_call_of_a_run_s_end_leaves_every_record_once(sftp: Away, spread: int) -> None:
     """Cut at the k-th call that changes something, for every k; then end the run again, twice."""
     cuts = 0
-    for at in range(1, 60):
+    for at in range(1, 60, spread):
         sftp.put("a.jsonl", lines(0))
         pages = [batch_of(records(1), run=at), batch_of(records(2), first=1, run=at)]
         sftp.write("a.jsonl", *pages, finish=False, mode="append")
@@ -250,7 +252,7 @@ def test_a_connection_cut_at_any_call_of_a_run_s_end_leaves_every_record_once(sf
         assert ids(sftp.get("a.jsonl")) == [0, 1, 2], at
         if calls.left > 0:
             break
-    assert cuts >= 5
+    assert cuts * spread >= 5
 
 
 class Countdown:

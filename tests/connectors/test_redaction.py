@@ -66,6 +66,9 @@ def test_secrets_are_hidden_in_names_texts_and_numbers() -> None:
         ("https://me:hunter22@host/x", f"https://me:{HIDDEN}@host/x"),
         ("Authorization: Bearer abcdefghijk", f"Authorization: Bearer {HIDDEN}"),
         ("the bearer of this letter", "the bearer of this letter"),
+        ('Not {"n": 1, "apiKey": "a\\"b c", "x": "y"}', f'Not {{"n": 1, "apiKey": "{HIDDEN}", "x": "y"}}'),
+        ("{'password': 'it is', 'user': 'me'}", f"{{'password': '{HIDDEN}', 'user': 'me'}}"),
+        (r'{"body": "{\"secret\":\"ab\",\"n\":1}"}', rf'{{"body": "{{\"secret\":\"{HIDDEN}\",\"n\":1}}"}}'),
         ("a=b and c=d", "a=b and c=d"),
     ],
 )

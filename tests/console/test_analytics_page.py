@@ -82,6 +82,40 @@ def test_several_integrations_are_compared_with_each_other_and_with_the_whole(cl
     assert "83 ms on average" in html
 
 
+def total_url(html: str, chart: str) -> str:
+    """Where the total above a chart leads; "" for a plain one."""
+    found = re.search(rf'<a class="cnt snap" href="([^"]+)"><span class="fs12 num" id="total-{chart}"', html)
+    return found[1].replace("&amp;", "&") if found else ""
+
+
+def test_a_total_of_errors_leads_to_exactly_these_errors(client: Client, scene: Scene) -> None:
+    add_to_bucket(scene.strikes, wall_now(), errors=3, resolved=1)
+    add_to_bucket(scene.airports, wall_now(), errors=1)
+    flow = html_of(client, f"{own(scene.strikes)}?range=24h")
+    address = total_url(flow, "errors")
+    assert address.startswith(f"/errors/?view=list&state=all&flow={scene.strikes.pk}&from=")
+    assert all(key in html_of(client, address) for key in ("A-1", "A-2", "A-3"))
+    assert f"state=resolved&flow={scene.strikes.pk}&resolved_from=" in total_url(flow, "resolved")
+    assert "state=all&integration=birds&from=" in total_url(html_of(client, f"{BIRDS}?range=24h"), "errors")
+
+
+def test_a_total_of_records_leads_to_the_runs_that_brought_them(client: Client, scene: Scene) -> None:
+    flow = html_of(client, f"{own(scene.strikes)}?range=24h")
+    for chart in ("success", "ms"):
+        address = total_url(flow, chart)
+        assert address.startswith(f"/flows/{scene.strikes.pk}/history/?from=")
+        assert "<tr id=" in html_of(client, address)
+    whole = total_url(html_of(client, f"{BIRDS}?range=24h"), "success")
+    assert whole.startswith("/integrations/birds/dashboard/completed/?from=")
+    assert "Wildlife strikes" in html_of(client, whole)
+
+
+def test_a_total_of_nothing_or_of_several_streams_is_plain(client: Client, scene: Scene) -> None:
+    both = f"{BIRDS}?range=24h&stream=f-{scene.strikes.pk}&stream=f-{scene.airports.pk}"
+    assert total_url(html_of(client, both), "success") == ""
+    assert total_url(html_of(client, f"{own(scene.airports)}?range=1h"), "success") == ""
+
+
 def test_table_and_download_are_the_sums_of_the_buckets(client: Client, scene: Scene) -> None:
     now = wall_now()
     for ago in range(0, 60 * 24 * 4, 7 * 60):

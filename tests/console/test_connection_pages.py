@@ -59,6 +59,11 @@ def filled(**fields: Any) -> dict[str, Any]:
     return sent | ({"connection-name": name} if name is not None else {})
 
 
+def promote(user: Any) -> None:
+    """Deleting is an administrator's."""
+    Member.unscoped.filter(user=user).update(role=Role.ADMINISTRATOR)
+
+
 def posted(client: Client, path: str, data: dict[str, Any], status: int = 302) -> str:
     answer = client.post(path, data)
     assert answer.status_code == status, answer.content.decode()[:2000]
@@ -112,10 +117,15 @@ def test_a_connection_tells_its_settings_its_users_and_its_last_error(client: Cl
         assert told in words
 
 
-def test_a_manager_finds_the_ways_to_edit_and_delete(client: Client, warehouse: Connection) -> None:
+def test_a_manager_finds_the_way_to_edit_and_an_administrator_the_one_to_delete(
+    client: Client, warehouse: Connection, mara: Any
+) -> None:
+    edit, delete = (f'href="{address(warehouse, page)}"' for page in ("edit/", "delete"))
     html = html_of(client, address(warehouse))
-    for page in ("edit/", "delete"):
-        assert f'href="{address(warehouse, page)}"' in html
+    assert (edit in html, delete in html) == (True, False)
+    assert client.post(address(warehouse, "delete")).status_code == 403
+    promote(mara)
+    assert delete in html_of(client, address(warehouse))
     assert "Maintainer Flowmend" in text_of(html)
 
 
@@ -195,7 +205,7 @@ def test_numbers_lists_and_pairs_are_stored_as_such(client: Client, scene: Scene
 def test_after_how_many_failures_it_is_offline_is_set_and_shown(client: Client, inbox: Connection) -> None:
     posted(client, address(inbox, "edit/"), filled(offline_after="5"))
     assert Connection.unscoped.get(pk=inbox.pk).offline_after == 5
-    assert "Offline after 5" in text_of(html_of(client, address(inbox)))
+    assert "Offline after (failures) 5" in text_of(html_of(client, address(inbox)))
     posted(client, address(inbox, "edit/"), filled(offline_after="0"), 422)
     assert Connection.unscoped.get(pk=inbox.pk).offline_after == 5
 
@@ -340,14 +350,18 @@ def test_a_connection_that_cannot_be_opened_says_why(client: Client, scene: Scen
 
 
 # --- deleting -------------------------------------------------------------------------------------------------------
-def test_a_connection_in_use_is_not_deleted_and_the_flows_are_named(client: Client, warehouse: Connection) -> None:
+def test_a_connection_in_use_is_not_deleted_and_the_flows_are_named(
+    client: Client, warehouse: Connection, mara: Any
+) -> None:
+    promote(mara)
     assert "Wildlife strikes" in html_of(client, address(warehouse, "delete"))
     page = client.post(address(warehouse, "delete"), follow=True).content.decode()
     assert "The connection Warehouse is used by Wildlife strikes, so it cannot be deleted." in page
     assert Connection.unscoped.filter(pk=warehouse.pk).exists()
 
 
-def test_a_connection_that_only_removed_steps_name_is_deleted(client: Client, warehouse: Connection) -> None:
+def test_a_connection_that_only_removed_steps_name_is_deleted(client: Client, warehouse: Connection, mara: Any) -> None:
+    promote(mara)
     Step.unscoped.filter(connection=warehouse).update(removed_at=wall_now())
     assert "No flow uses this connection." in html_of(client, address(warehouse, "delete"))
     page = client.post(address(warehouse, "delete"), follow=True).content.decode()
@@ -366,10 +380,10 @@ def test_a_monitor_sees_connections_and_changes_none(client: Client, warehouse: 
         "/connections/new/",
         "/connections/new/file/",
         address(warehouse, "edit/"),
-        address(warehouse, "delete"),
     ):
         assert "it takes the role Manager" in html_of(client, path, 403)
         assert client.post(path).status_code == 403
+    assert "it takes the role Administrator" in html_of(client, address(warehouse, "delete"), 403)
     assert client.post(address(warehouse, "test")).status_code == 403
 
 

@@ -14,7 +14,7 @@ from django.db import connection as database
 from django.test import Client
 from pydantic import Field, SecretStr
 
-from apps.accounts.models import AuditEntry
+from apps.accounts.models import AuditEntry, Member, Role
 from apps.connectors.base import ConnectionConfig, Connector, Ping
 from apps.connectors.registry import CONNECTORS
 from apps.flows.models import Connection
@@ -145,6 +145,7 @@ def test_a_secret_that_was_set_and_used_is_found_nowhere(
     caplog.set_level(logging.DEBUG)
     client.force_login(mara)
     make_scene(mara)
+    Member.unscoped.filter(user=mara).update(role=Role.ADMINISTRATOR)
     sent = {name: value.replace("{echo}", echo).replace("{refusing}", refusing) for name, value in fields.items()}
     data = {f"config-{name}": value for name, value in sent.items()}
 

@@ -88,7 +88,7 @@ def test_every_count_leads_to_what_it_counts(client: Client, scene: Scene) -> No
     html = html_of(client, COMPLETED)
     assert f'href="/flows/{scene.strikes.pk}/errors/" aria-label="3 open errors">3</a>' in html
     assert re.search(rf'href="(/flows/{scene.strikes.pk}/history/[^"]+)" aria-label="1 runs \(snapshot\)"', html)
-    assert '<a class="bad" href="/errors/?view=list">3</a> in 1 flow' in html
+    assert '<a class="bad" href="/errors/?view=list">3</a> in <a class="cnt"' in html
 
 
 def test_the_runs_of_a_range_are_those_that_their_link_lists(client: Client, scene: Scene) -> None:

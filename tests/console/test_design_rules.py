@@ -11,7 +11,9 @@ from apps.console.statuses import LOOKS
 from apps.console.templatetags.ui import APPLICATION_ICONS
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+MAIL = ROOT / "templates" / "notification" / "mail.html"
+"""The frame of an e-mail: it reaches its reader with no style but the one in its head."""
+TEMPLATES = sorted(set((ROOT / "templates").rglob("*.html")) - {MAIL})
 SHEETS = sorted((ROOT / "static" / "css").glob("*.css"))
 SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
 SYMBOLS = set(re.findall(r'<symbol id="([^"]+)"', (ROOT / "static" / "icons.svg").read_text()))

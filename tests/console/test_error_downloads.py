@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Member
-from apps.console.selectors.run_words import person
+from apps.accounts.selectors import person
 from apps.errors.models import ErrorTag, Tag
 from apps.flows.models import Step
 from tests.console.screens import html_of, keyed_error, signed_in

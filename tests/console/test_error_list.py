@@ -364,6 +364,21 @@ def test_the_account_list_takes_fourteen_queries_whatever_the_number_of_errors(
         html_of(page, "/errors/?state=all")
 
 
+def test_the_people_of_a_list_are_named_by_one_query_however_many_they_are(
+    page: Client, account: Account, step: Step, django_assert_max_num_queries: Any
+) -> None:
+    run, names = make_run(step.flow), ("Ada Holder", "Ben Keeper", "Cleo Former")
+    people = [
+        make_member(account, user=make_user(first_name=name.split()[0], last_name=name.split()[1])) for name in names
+    ]
+    for member in people:
+        keyed_error(run, step, f"A-{member.pk}", assignee=member)
+    Member.objects.of(account).filter(pk=people[2].pk).update(disabled_at=run.created_at)
+    with django_assert_max_num_queries(11):
+        html = html_of(page, "/errors/?view=list")
+    assert all(name in html for name in names)
+
+
 def test_what_comes_from_outside_is_never_markup(page: Client, step: Step, noon: datetime) -> None:
     cause = make_cause(step, code=SCRIPT, source=SCRIPT[:32])
     run = make_run(step.flow)

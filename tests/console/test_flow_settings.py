@@ -7,7 +7,7 @@ from django.test import Client
 
 from apps.accounts.models import Account, Role
 from apps.errors.models import StepState
-from apps.flows.models import Flow, Revision, Step
+from apps.flows.models import Checkpoint, Connection, Flow, Revision, Step
 from apps.flows.services import apply_definition, disable_flow
 from tests.console.screens import html_of, keyed_error, signed_in, text_of, warehouse_flow
 from tests.factories import make_member, make_run
@@ -153,6 +153,41 @@ def test_switching_auto_resolve_off_says_what_stays(page: Client, flow: Flow) ->
     assert not flow.auto_resolve
 
 
+def test_auto_retry_is_switched_off_by_itself(page: Client, flow: Flow) -> None:
+    text = text_of(save(page, flow, "auto-retry", {}).content.decode())
+    assert "An intermittent error stays open like any other" in text
+    assert changed_lines(flow) == ([], ["auto_retry: false"])
+    assert (flow.auto_retry, flow.auto_resolve) == (False, True)
+
+
+def test_auto_retry_tells_when_and_that_it_needs_auto_resolve(page: Client, flow: Flow) -> None:
+    text = text_of(html_of(page, address(flow)))
+    assert "is tried again 0:30, 1:30, 3:30 and 7:30 minutes after it occurred" in text
+    save(page, flow, "auto-resolve", {})
+    assert "Nothing is tried again while auto-resolve of this flow is off." in text_of(html_of(page, address(flow)))
+
+
+def test_what_may_happen_at_the_same_time_stands_together(page: Client, flow: Flow) -> None:
+    Connection.unscoped.update(max_concurrency=8, max_rate=2.5)
+    html = html_of(page, address(flow))
+    text = text_of(html.partition('id="concurrency"')[2])
+    assert "If one is still under way: queue the new run. Change" in text
+    assert "One after the other, each of up to 500 records." in text
+    assert "Warehouse Up to 8 requests of each worker at once, and 2.5 a second of all together." in text
+
+
+def test_the_checkpoint_and_who_moved_it_are_seen_at_once(page: Client, flow: Flow) -> None:
+    assert "None: the next run exports from the beginning." in text_of(html_of(page, address(flow)))
+    run = make_run(flow, status="completed")
+    source = Step.unscoped.get(flow=flow, key="source")
+    Checkpoint.unscoped.create(
+        account_id=flow.account_id, flow=flow, step=source, value=17, moved_by_run=run, moved_at=run.created_at
+    )
+    html = html_of(page, address(flow)).partition('id="checkpoint"')[2]
+    assert "<code>17</code>" in html
+    assert f'href="/runs/{run.pk}/">r-{run.pk}</a>' in html
+
+
 def test_a_trace_key_is_written_at_the_export(page: Client, flow: Flow) -> None:
     load = Step.unscoped.get(flow=flow, key="load")
     keyed_error(make_run(flow, status="completed"), load, "A-17")
@@ -291,8 +326,8 @@ def test_a_section_that_is_none_is_not_there(page: Client, flow: Flow) -> None:
     assert page.post(address(flow, "nothing/save"), {"revision": 1}).status_code == 404
 
 
-def test_the_pages_take_nine_queries(page: Client, flow: Flow, django_assert_max_num_queries: Any) -> None:
-    with django_assert_max_num_queries(9):
+def test_the_pages_take_ten_and_nine_queries(page: Client, flow: Flow, django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(10):
         html_of(page, address(flow))
     with django_assert_max_num_queries(9):
         html_of(page, handling(flow))

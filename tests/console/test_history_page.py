@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Account
+from apps.accounts.models import Account, Member
 from apps.console.selectors import history
 from apps.flows.models import Flow
 from apps.runs.models import Run
@@ -34,6 +34,30 @@ def test_who_canceled_a_run_is_read_without_pointing(
     tomasz = make_member(account, user=make_user("tomasz", first_name="Tomasz", last_name="Wrona"))
     ended_run(orders, noon, status="canceled", outcome="canceled", canceled_by=tomasz)
     assert "Canceled by Tomasz Wrona" in text_of(html_of(page, f"/flows/{orders.pk}/history/"))
+
+
+def test_the_list_can_be_narrowed_to_what_oneself_or_somebody_canceled(
+    page: Client, account: Account, member: Member, orders: Flow, noon: datetime
+) -> None:
+    tomasz = make_member(account, user=make_user("tomasz", first_name="Tomasz", last_name="Wrona"))
+    mine, his = (
+        ended_run(orders, noon, status="canceled", outcome="canceled", canceled_by=who) for who in (member, tomasz)
+    )
+    own = html_of(page, f"/flows/{orders.pk}/history/?canceled_by=me")
+    other = html_of(page, f"/flows/{orders.pk}/history/?canceled_by={tomasz.pk}")
+    assert (listed(own, mine), listed(own, his)) == (True, False)
+    assert (listed(other, mine), listed(other, his)) == (False, True)
+    assert "Canceled by: you" in text_of(own)
+    assert "Canceled by: Tomasz Wrona" in text_of(other)
+    nobody = html_of(page, f"/flows/{orders.pk}/history/?canceled_by=me&range=1h&status=completed")
+    assert "status completed, canceled by you." in text_of(nobody)
+
+
+def test_who_canceled_is_only_asked_where_somebody_has(page: Client, orders: Flow, noon: datetime) -> None:
+    run = ended_run(orders, noon)
+    html = html_of(page, f"/flows/{orders.pk}/history/?canceled_by=7")
+    assert "Canceled by" not in html
+    assert listed(html, run)
 
 
 @pytest.mark.parametrize(
@@ -154,11 +178,11 @@ def test_a_damaged_place_in_the_list_says_where_to_go(page: Client, orders: Flow
     assert "To the start of the list" in html_of(page, f"/flows/{orders.pk}/history/?page=zzz")
 
 
-def test_the_page_takes_twelve_queries_whatever_the_number_of_runs(
+def test_the_page_takes_thirteen_queries_whatever_the_number_of_runs(
     page: Client, orders: Flow, noon: datetime, django_assert_max_num_queries: Any
 ) -> None:
     runs = [ended_run(orders, noon) for _ in range(20)]
     for run in runs:
         with_steps(run)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         html_of(page, f"/flows/{orders.pk}/history/?empty=hide&open={runs[0].pk}&open={runs[1].pk}")

@@ -79,6 +79,18 @@ def test_a_flow_s_switch_says_whether_it_is_on_and_when_it_runs_next(client: Cli
     assert 'title="The flow is disabled. Enable it first."' in off
 
 
+def test_a_flow_that_runs_after_another_names_it_unless_it_is_of_another_integration(
+    client: Client, scene: Scene
+) -> None:
+    Flow.unscoped.filter(pk=scene.strikes.pk).update(run_after=scene.airports, cron="")
+    for page in ("/integrations/birds/flows/", f"/flows/{scene.strikes.pk}/"):
+        assert "After Airports" in html_of(client, page)
+    elsewhere = make_flow(integration=make_integration(scene.account), name="Hidden first")
+    Flow.unscoped.filter(pk=scene.strikes.pk).update(run_after=elsewhere)
+    for page in ("/integrations/birds/flows/", f"/flows/{scene.strikes.pk}/"):
+        assert "After another flow" in html_of(client, page)
+
+
 def test_many_flows_of_an_integration_come_in_pages(
     client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

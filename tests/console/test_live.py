@@ -89,7 +89,8 @@ def test_a_run_moves_on_cell_by_cell_and_a_new_one_only_rings(client: Client, sc
     Run.unscoped.filter(pk=run.pk).update(success=450, change_no=2)
     make_run(scene.airports)
     html = client.get(address).content.decode()
-    assert f'id="run-{run.pk}-success" hx-swap-oob="true" data-th="Success">450</td>' in html
+    assert f'id="run-{run.pk}-success" hx-swap-oob="true" data-th="Success"><a' in html
+    assert 'aria-label="450 records that have gone through">450</a>' in html
     assert "1 new run. Show it" in html
     assert "Airports" not in html
 

@@ -15,7 +15,12 @@ NO_PAGES = {
     "integrations/<slug:slug>/": "leads to its flows",
     "integrations/<slug:slug>/dashboard/": "leads to its dashboards",
     "healthz": "for machines",
+    "readyz": "for machines",
     "live/": "cells of pages",
+    "login/code/": "comes after a password: tests/browser/test_passkeys.py looks at it",
+    "login/password/<str:user_key>/<str:token>/": "comes after a mail: one of the boxes of the sign-in",
+    "settings/retention/exports/<int:export_id>/": "is a file",
+    "help/ticket/": "leads to the support bundle",
 }
 
 

@@ -137,7 +137,7 @@ def test_the_page_of_a_retry_lists_its_errors_with_the_result_of_each(page: Clie
     (run,) = work_retries(world)
     html = html_of(page, f"/runs/{run.pk}/")
     text = text_of(html)
-    assert "3 errors retried 2 went through, 1 failed again" in text
+    assert "3 errors retried 2 went through , 1 failed again" in text
     failed = Error.unscoped.get(retry_failed=True)
     assert f"Failed again {failed} refused" in text
     assert f"/errors/{failed.pk}/" in html

@@ -260,7 +260,7 @@ def test_resolve_goes_on_with_the_next_error_of_the_list(page: Client, account: 
 def test_a_resolved_error_offers_reopen(page: Client, account: Account, error: Error) -> None:
     resolve_errors(account=account, member=None, errors=Error.objects.of(account))
     found = buttons(html_of(page, url(error, "")))
-    assert found == {"Assign to me": "", "Reopen": "", "Retry again": ""}
+    assert found == {"Assign to me": "", "Keep it longer": "", "Reopen": "", "Retry again": ""}
 
 
 def test_an_open_drawer_hears_that_its_error_has_changed(

@@ -6,9 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.accounts.models import Profile
+from apps.accounts.models import Member, Profile
 from apps.console import context
 from apps.console.context import NavCount, Preferences, Shell, profile_of
+from apps.core.clock import wall_now
+from tests.factories import make_account, make_member
 
 
 def test_a_user_without_a_profile_reads_with_the_defaults(mara: Any) -> None:
@@ -47,7 +49,7 @@ def test_a_choice_that_does_not_exist_is_refused(client: Client, mara: Any, addr
     assert client.post(address, {field: "neon"}).status_code == 400
 
 
-@pytest.mark.parametrize("address", ["/theme/choose/", "/environment/choose/"])
+@pytest.mark.parametrize("address", ["/theme/choose/", "/environment/choose/", "/account/choose/"])
 def test_choosing_never_happens_by_a_link_nor_without_signing_in(client: Client, mara: Any, address: str) -> None:
     assert client.post(address).url.startswith("/login/")
     client.force_login(mara)
@@ -57,6 +59,31 @@ def test_choosing_never_happens_by_a_link_nor_without_signing_in(client: Client,
 def test_a_choice_never_leads_to_another_site(client: Client, mara: Any) -> None:
     client.force_login(mara)
     assert client.post("/theme/choose/", {"theme": "dark", "next": "//evil.example/"}).url == "/"
+
+
+def test_a_user_of_several_accounts_chooses_the_one_on_screen(client: Client, mara: Any) -> None:
+    first, second = make_account("Alpha", owner=mara), make_account("Beta")
+    make_member(second, user=mara)
+    client.force_login(mara)
+    html = client.get("/profile/").content.decode()
+    pressed = f'name="account" value="{first.pk}" aria-pressed="true"'
+    assert pressed in html
+    assert f'name="account" value="{second.pk}" aria-pressed="false"' in html
+    assert client.post("/account/choose/", {"account": second.pk}).url == "/"
+    html = client.get("/connections/").content.decode()
+    assert pressed not in html
+    assert "Beta" in html
+
+
+def test_who_has_one_account_is_offered_no_other_and_gets_none(client: Client, mara: Any) -> None:
+    own, foreign, left = make_account(owner=mara), make_account(), make_account()
+    make_member(left, user=mara)
+    Member.objects.of(left).filter(user=mara).update(disabled_at=wall_now())
+    client.force_login(mara)
+    assert "/account/choose/" not in client.get("/profile/").content.decode()
+    for asked in (foreign.pk, left.pk, 2**70, "", "x"):
+        assert client.post("/account/choose/", {"account": asked}).status_code == 404
+    assert client.get("/profile/").context["memberships"][0][0].account_id == own.pk
 
 
 def test_the_sandbox_is_told_in_title_and_markup(client: Client, mara: Any) -> None:
@@ -69,8 +96,9 @@ def test_the_sandbox_is_told_in_title_and_markup(client: Client, mara: Any) -> N
 
 
 def test_the_navigation_has_no_dead_links(client: Client, mara: Any) -> None:
+    make_account(owner=mara)
     client.force_login(mara)
-    places = client.get("/").context["places"]
+    places = client.get("/profile/").context["places"]
     assert [place.href for place in places] == [
         reverse(place.url_name) for place in context.PLACES if context.address_of(place.url_name)
     ]

@@ -89,6 +89,32 @@ def test_the_log_of_the_step_has_its_lines_of_the_run_and_no_others(page: Client
     assert "of the newest run" in html_of(page, address(flow, "log/"))
 
 
+def test_new_lines_of_the_step_come_in_while_its_run_goes_on(page: Client, flow: Flow) -> None:
+    run, target = make_run(flow, status="running"), step_of(flow)
+    log_line(run, "before", step=target)
+    first: Any = page.get(address(flow, f"log/?run={run.pk}&level=warning"))
+    assert "New lines come in on top" in first.content.decode()
+    live = first.context["live_url"]
+    assert first.context["live_every"] == 10
+    assert page.get(live).status_code == 204
+    log_line(run, "too quiet", step=target)
+    log_line(run, "of the source", level=LogLevel.ERROR, step=step_of(flow, "source"))
+    assert page.get(live).status_code == 204
+    error = keyed_error(run, target, "A-17")
+    log_line(run, "refused", level=LogLevel.ERROR, step=target, key="A-17", error_id=error.pk)
+    html = html_of(page, live).partition('<ol id="step-lines" hx-swap-oob="afterbegin">')[2].partition("</ol>")[0]
+    assert html.startswith('<li id="l-')
+    assert ("refused" in html, "of the source" in html, "before" in html) == (True, False, False)
+    assert f'form="retry-line" name="error" value="{error.pk}"' in html
+
+
+def test_the_log_of_a_run_that_has_ended_stands_still(page: Client, flow: Flow, noon: datetime) -> None:
+    run = ended_run(flow, noon)
+    first: Any = page.get(address(flow, f"log/?run={run.pk}"))
+    assert "drawer-log" not in first.context["live_url"]
+    assert "New lines come in on top" not in first.content.decode()
+
+
 def test_the_error_handling_of_an_export_says_what_a_failure_does(page: Client, flow: Flow) -> None:
     html = html_of(page, address(flow, "handling/", "source"))
     assert "When the export itself fails, its run fails" in html

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 
 WRITERS = 4
-TRANSACTIONS = 100
+TRANSACTIONS = 40
 
 FIRST = """
 import django

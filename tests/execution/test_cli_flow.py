@@ -15,6 +15,7 @@ from apps.execution.cli_watch import Watch, is_worker_alive, summary_of
 from apps.flows.models import Checkpoint, Flow
 from apps.flows.services import move_checkpoint
 from apps.runs.models import Machine, Run
+from tests import migrated
 from tests.factories import make_account, make_connection, make_error, make_flow, make_run, step_of
 from tests.flows.definitions import STRIKES, flow_of
 
@@ -366,6 +367,7 @@ def test_a_run_is_worked_on_here_from_file_to_file_behind_the_one_before_it(tmp_
     rows = [{"id": n, "price": "x" if n % 10 == 0 else str(n)} for n in range(1, 31)]
     (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     path.write_text(COPY)
+    migrated.copy_to(tmp_path / "own.sqlite3")
     made = manage(tmp_path, "shell", "-v0", "-c", HOUSE.format(path=str(path)))
     assert "copy revision 1" in made.stdout, made.stderr
     assert "r-1 of copy is queued.\n" in made.stdout

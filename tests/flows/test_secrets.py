@@ -6,10 +6,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection as database
 
-from apps.core.crypto import SecretUnreadableError
+from apps.core.crypto import SecretUnreadableError, current_key_id
+from apps.execution.management.commands import rotate_keys
 from apps.flows.models import Connection
 from apps.flows.secrets import read_secrets, replace_secrets, secret_names, write_secrets
-from tests.factories import make_connection
+from tests.factories import make_account, make_connection, make_webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +70,21 @@ class TestRotation:
         self.rotate()
         assert self.rotate("--dry-run").startswith("0 connections")
         assert self.rotate().startswith("0 connections")
+
+    def test_each_set_is_told_with_its_progress(self, settings, monkeypatch):
+        monkeypatch.setattr(rotate_keys, "PROGRESS_EVERY", 2)
+        settings.FIELD_KEYS = ["old"]
+        account = make_account()
+        for _ in range(3):
+            make_connection(account, secrets={"password": CANARY})
+        make_webhook(account)
+        settings.FIELD_KEYS = ["new", "old"]
+        assert "3 connections to seal" in self.rotate("--dry-run")
+        assert "1 secrets of webhooks to seal" in self.rotate("--dry-run")
+        told = self.rotate().splitlines()
+        assert told[:2] == ["2 of 3 connections …", f"3 connections sealed with key {current_key_id()}."]
+        assert f"1 secrets of webhooks sealed with key {current_key_id()}." in told
+        assert [line for line in self.rotate("--dry-run").splitlines() if not line.startswith("0 ")] == []
 
     def test_a_lost_key_is_told_by_name_and_the_others_are_rotated(self, settings):
         settings.FIELD_KEYS = ["lost"]

@@ -26,6 +26,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         ("WORKERS", "0", "WORKERS is '0': it has to be a number, 1 or more."),
         ("LEASE_SECONDS", "nan", "LEASE_SECONDS is 'nan': it has to be a number, 1 or more."),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'LOUD': DEBUG, INFO, WARNING, ERROR or CRITICAL."),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is 'xml': line or json."),
         ("DATABASE_URL", "flowmend", "DATABASE_URL is no address of a database"),
         ("DATABASE_URL", "mysql://somewhere/flowmend", "DATABASE_URL names a database that Flowmend does not run on"),
         ("DEBUG", "0", "DEBUG is 0, but these settings are still a newcomer's: (1) SECRET_KEY"),

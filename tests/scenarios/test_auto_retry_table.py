@@ -8,8 +8,9 @@ import pytest
 from apps.core import clock
 from apps.engine.plan import OnError, Policy
 from apps.errors.models import Error, RetryData, RetryItem, StepState
+from apps.errors.schedule import slot_of
 from apps.errors.services import resolve_errors
-from apps.execution.dispatcher import start_retries
+from apps.execution.dispatcher import dispatch, start_retries
 from apps.flows.models import Flow
 from apps.runs.models import Run
 from tests.fakes.running import World, books, make_world
@@ -64,6 +65,30 @@ def test_auto_retries_wait_while_the_flow_is_disabled(world, noon):
     assert attempt(world, noon, 31) == 0
     Flow.unscoped.update(enabled=True)
     assert attempt(world, noon, 61) == 1
+
+
+def test_auto_retry_that_is_switched_off_ends_what_waits_and_plans_nothing(world, noon):
+    """The schedule."""
+    flaky(world, 1, 2)
+    run_once(world, records(1))
+    Flow.unscoped.update(auto_retry=False)
+    dispatch()
+    run_once(world, records(2))
+
+    assert list(Error.unscoped.values_list("state", "next_attempt_at")) == [("open", None)] * 2
+    assert attempt(world, noon, 31) == 0
+    assert books() == []
+
+
+def test_with_auto_retry_off_a_key_that_goes_through_still_resolves_its_error(world):
+    """The schedule."""
+    Flow.unscoped.update(auto_retry=False)
+    flaky(world, 1)
+    run_once(world, records(1))
+    mended(world)
+    run_once(world, records(1))
+
+    assert Error.unscoped.get().reason == "succeeded"
 
 
 def test_value_errors_are_never_tried_again_by_themselves(world, noon):
@@ -231,6 +256,8 @@ def test_an_attempt_under_way_whose_key_failed_again_in_a_run_gives_way_to_the_n
 def test_ten_thousand_errors_of_several_pages_begin_together(world, noon):
     """Very many at once."""
     flaky(world, *range(600))
+    slot = slot_of(noon + timedelta(seconds=30), 0, world.flow.pk)
+    noon = slot - timedelta(seconds=29.9)  # just after a slot, so that no other one begins while the pages are booked
     with_pages(world, noon, 600, pages=3)
     due = set(Error.unscoped.values_list("next_attempt_at", flat=True))
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from tests import migrated
 from tests.scenarios.killed_acts_counts import CHUNK, COUNT, KILLED_IN
 
 SERVER = "postgresql://postgres@127.0.0.1:5432"
@@ -24,6 +25,7 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """What became of each act, on a database of their own."""
     folder = tmp_path_factory.mktemp("acts")
     if request.param == "sqlite":
+        migrated.copy_to(folder / "flowmend.sqlite3")
         yield played(f"sqlite:///{folder}/flowmend.sqlite3", folder)
         return
     name = f"fm_acts_{uuid4().hex[:10]}"

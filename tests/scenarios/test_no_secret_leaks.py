@@ -35,6 +35,7 @@ from tests.fakes.certificates import Authority
 from tests.fakes.http_peer import Peer, Seen, reply
 from tests.fakes.mail_server import MailServer
 from tests.fakes.refusing import refusing_server
+from tests.long_tests import SPREADS
 from tests.scenarios.scene import Scene
 
 pytestmark = pytest.mark.django_db
@@ -211,10 +212,11 @@ def watched(sqlite_scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: 
     return sqlite_scene
 
 
+@SPREADS
 def test_http_runs_that_fail_in_every_way_leave_no_secret(
-    watched: Scene, peer: Peer, caplog: pytest.LogCaptureFixture
+    watched: Scene, peer: Peer, caplog: pytest.LogCaptureFixture, spread: int
 ) -> None:
-    for sign_in in SIGN_INS:
+    for sign_in in list(SIGN_INS)[::spread]:
         seen, errors = len(peer.seen), Error.objects.of(watched.account).count()
         fail_in_every_way(watched, peer, sign_in)
         assert [one for one in peer.seen[seen:] if found_in(f"{one.headers} {one.query} {one.body!r}")]

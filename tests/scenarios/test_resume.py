@@ -31,6 +31,7 @@ from tests.fakes.killing import (
     dying_before_target_commit,
 )
 from tests.fakes.running import books
+from tests.long_tests import SPREADS
 from tests.scenarios.scene import Scene
 
 pytestmark = pytest.mark.django_db
@@ -174,12 +175,13 @@ def test_a_record_that_kills_every_worker_is_one_error_in_doubt_and_the_others_g
     assert json.loads(trial.scene.retry_data(deadly[0])) == {"id": 4, "amount": 4}
 
 
-def test_whichever_statement_of_ours_a_worker_dies_at_all_is_delivered_and_booked_once(trial, request):
+@SPREADS
+def test_whichever_statement_of_ours_a_worker_dies_at_all_is_delivered_and_booked_once(trial, spread, request):
     trial.shorten(6)  # the first page, one in the middle, and the last
     counted = Countdown()
     trial.run(dying_at_statement(counted))
     assert counted.calls > 20 * 3
-    for at in range(1, counted.calls + 1, step_of_deaths(request.node.callspec.params)):
+    for at in range(1, counted.calls + 1, spread * step_of_deaths(request.node.callspec.params)):
         trial.run(dying_at_statement(Countdown(at)))
         assert trial.faults == [], f"death at statement {at}"
 

@@ -24,6 +24,7 @@ from tests.fakes.killing import (
 )
 from tests.fakes.mail_server import MailServer, for_recipient, once
 from tests.fakes.running import books
+from tests.long_tests import SPREADS
 from tests.scenarios.calls import FAILING, Calls, F, child_of, head_of, indented, parent_of, write_mark
 from tests.scenarios.scene import Scene
 from tests.scenarios.test_resume import Trial
@@ -168,11 +169,12 @@ def test_killed_around_the_targets_commit_all_is_there_once(trial, death, times)
     assert (run.fence, trial.faults) == (times + 1, [])
 
 
-def test_killed_at_any_statement_of_ours_all_is_there_once(trial):
+@SPREADS
+def test_killed_at_any_statement_of_ours_all_is_there_once(trial, spread):
     counted = Countdown()
     trial.run(dying_at_statement(counted))
     assert counted.calls > 50
-    for at in range(1, counted.calls + 1, 3 * fewer(trial)):
+    for at in range(1, counted.calls + 1, spread * fewer(trial)):
         trial.run(dying_at_statement(Countdown(at)))
         assert trial.faults == [], f"death at statement {at}"
 
@@ -182,9 +184,10 @@ def fewer(trial: WholeTrial) -> int:
     return 1 if trial.scene.place.kind == connection.vendor else 3
 
 
-def test_killed_at_any_statement_of_a_run_that_fails_nothing_is_there_and_one_error_is_open(trial):
+@SPREADS
+def test_killed_at_any_statement_of_a_run_that_fails_nothing_is_there_and_one_error_is_open(trial, spread):
     trial.scene.place.execute("UPDATE incoming SET amount = -1 WHERE id = 8")
-    for at in range(1, 400, 7 * fewer(trial)):
+    for at in range(1, 400, 2 * spread * fewer(trial)):
         countdown = Countdown(at)
         run = start_run(flow=trial.flow)
         with dying_at_statement(countdown):

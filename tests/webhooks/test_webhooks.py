@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from apps.accounts.models import Account
+from apps.accounts.models import Account, AuditEntry, Member
 from apps.core.clock import frozen, read_now
 from apps.core.ids import Kind, wire_id
 from apps.errors.models import Cause, Error
 from apps.errors.services import resolve_errors
 from apps.execution.dispatcher import dispatch
 from apps.execution.webhooks import hint_webhooks, send_deliveries
-from apps.flows.models import Connection
+from apps.flows.models import Connection, Step
 from apps.flows.services.health import bring_online, note_outage
 from apps.runs.models import Run
 from apps.webhooks.models import Event, Webhook, WebhookDelivery
-from apps.webhooks.services import WAITS_S, announce, forget_deliveries, send_test
+from apps.webhooks.services import WAITS_S, announce, forget_deliveries, send_again, send_test
 from tests.conftest import NOON
 from tests.factories import make_account, make_connection, make_integration, make_webhook
 from tests.fakes.http_peer import Peer, reply
@@ -105,13 +105,36 @@ def test_a_connection_that_goes_and_comes_is_told(account):
     assert since["offlineSince"]
 
 
+def test_a_webhook_of_one_integration_is_told_of_the_connections_that_its_flows_use(account, flow):
+    shop = make_connection(account, name="shop", offline_after=1)
+    Step.unscoped.filter(flow=flow).update(connection=shop)
+    bound = make_webhook(account, integration_id=flow.integration_id)
+    make_webhook(account, integration_id=make_integration(account).pk)
+    make_connection(account, name="other", offline_after=1)
+    for name in ("shop", "other"):
+        note_outage(account_id=account.pk, environment="production", name=name, message="no answer")
+    bring_online(Connection.objects.of(account).get(name="shop"))
+    assert [(event, facts["name"]) for event, facts in sent(account)] == [
+        ("connection.offline", "shop"), ("connection.online", "shop"),
+    ]  # fmt: skip
+    assert set(WebhookDelivery.unscoped.values_list("webhook", flat=True)) == {bound.pk}
+    Step.unscoped.filter(flow=flow).update(removed_at=NOON)
+    note_outage(account_id=account.pk, environment="production", name="shop", message="no answer")
+    assert len(sent(account)) == 2
+
+
 def test_only_those_that_ask_are_told(account, world, django_assert_num_queries):
     asked = make_webhook(account, events=["error.opened"], integration_id=world.flow.integration_id)
     make_webhook(account, events=["error.opened"], integration_id=make_integration(account).pk)
     make_webhook(account, events=["run.finished"])
     make_webhook(account, enabled=False)
     make_webhook(make_account())
-    told = {"account": account.pk, "event": Event.ERROR_OPENED, "facts": {}, "integration": world.flow.integration_id}
+    told = {
+        "account": account.pk,
+        "event": Event.ERROR_OPENED,
+        "facts": {},
+        "integrations": [world.flow.integration_id],
+    }
     with django_assert_num_queries(3):  # who asks, the clock, the rows
         assert announce(**told) == 1
     assert [row.webhook_id for row in WebhookDelivery.unscoped.all()] == [asked.pk]
@@ -186,7 +209,7 @@ def test_one_that_is_disabled_sends_tests_only_and_goes_on_when_it_is_enabled(ac
     announce(account=account.pk, event=Event.RUN_FINISHED, facts={})
     Webhook.unscoped.update(enabled=False)
     assert hint_webhooks() == 0
-    send_test(webhook=webhook)
+    send_test(webhook=webhook, member=Member.objects.of(account).get())
     assert hint_webhooks() == 1
     assert send_deliveries(webhook.pk) == 1
     Webhook.unscoped.update(enabled=True)
@@ -207,6 +230,33 @@ def test_an_address_that_egress_refuses_or_that_redirects_is_no_way_out(account,
     row.refresh_from_db()
     assert (row.last_status, len(peer.seen)) == (None, 1)
     assert "127.0.0.1" in row.last_answer
+
+
+def test_an_answer_is_kept_without_the_secrets_of_the_webhook(account, peer):
+    peer.on("/hook", lambda seen: reply(400, {"asked": seen.path, "key": seen.query["key"], "token": "abc", "of": "x"}))
+    webhook = make_webhook(account, url=f"{peer.url}/hook?key=canary-7f3a", secret="canary-secret-of-tests")
+    announce(account=account.pk, event=Event.RUN_FINISHED, facts={})
+    send_deliveries(webhook.pk)
+    answer = WebhookDelivery.unscoped.get().last_answer
+    assert json.loads(answer) == {"asked": "/hook", "key": "[hidden]", "token": "[hidden]", "of": "x"}
+    peer.on("/hook", lambda seen: reply(400, "no canary-secret-of-tests here"))
+    WebhookDelivery.unscoped.update(next_at=read_now())
+    send_deliveries(webhook.pk)
+    assert "canary" not in WebhookDelivery.unscoped.get().last_answer
+
+
+def test_what_was_ended_is_sent_again_as_the_same_event(account, peer):
+    webhook, member = make_webhook(account, url=f"{peer.url}/hook"), Member.objects.of(account).get()
+    announce(account=account.pk, event=Event.RUN_FINISHED, facts={})
+    delivery = WebhookDelivery.unscoped.get()
+    assert not send_again(delivery=delivery, member=member)
+    send_deliveries(webhook.pk)
+    delivery.refresh_from_db()
+    assert send_again(delivery=delivery, member=member)
+    assert send_deliveries(webhook.pk) == 1
+    assert len({seen.headers["Flowmend-Event-Id"] for seen in peer.seen}) == 1
+    assert len(peer.seen) == 2
+    assert AuditEntry.objects.of(account).get(act="webhook.send_again").member_id == member.pk
 
 
 def test_the_dispatcher_hints_and_old_deliveries_go(account, peer):

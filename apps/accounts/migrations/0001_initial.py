@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+        ("auth", "__first__"),
     ]
 
     operations = [
@@ -120,6 +120,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "member",
+                "constraints": [models.UniqueConstraint(fields=("account", "user"), name="members_one_per_user")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -155,6 +156,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "token",
+                "constraints": [models.UniqueConstraint(fields=("prefix",), name="tokens_by_prefix")],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
@@ -226,25 +228,13 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "audit entries",
                 "db_table": "audit",
+                "indexes": [
+                    models.Index(fields=["account", "-id"], name="audit_newest_of_account"),
+                    models.Index(fields=["account", "object_kind", "object_id", "-id"], name="audit_newest_of_object"),
+                ],
             },
             managers=[
                 ("unscoped", django.db.models.manager.Manager()),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name="member",
-            constraint=models.UniqueConstraint(fields=("account", "user"), name="members_one_per_user"),
-        ),
-        migrations.AddConstraint(
-            model_name="token",
-            constraint=models.UniqueConstraint(fields=("prefix",), name="tokens_by_prefix"),
-        ),
-        migrations.AddIndex(
-            model_name="auditentry",
-            index=models.Index(fields=["account", "-id"], name="audit_newest_of_account"),
-        ),
-        migrations.AddIndex(
-            model_name="auditentry",
-            index=models.Index(fields=["account", "object_kind", "object_id", "-id"], name="audit_newest_of_object"),
         ),
     ]

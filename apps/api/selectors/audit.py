@@ -1,12 +1,11 @@
 """The audit log as the API tells it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
 
-from apps.accounts.models import Account, ActorKind, AuditEntry
+from apps.accounts.audit import FieldChange, changes_of
+from apps.accounts.models import ActorKind, AuditEntry
 from apps.core.ids import Kind, wire_id
 
 KINDS = {kind.name.lower(): kind for kind in Kind}
@@ -14,6 +13,7 @@ KINDS = {kind.name.lower(): kind for kind in Kind}
 SOURCES = {
     ActorKind.MEMBER.value: "ui",
     ActorKind.TOKEN.value: "api",
+    ActorKind.RULE.value: "rule",
     ActorKind.COMMAND.value: "command",
     ActorKind.SYSTEM.value: "system",
 }
@@ -40,20 +40,5 @@ class EntryFacts:
         return wire_id(kind, key) if kind is not None and key else ""
 
     @property
-    def changes(self) -> list[dict[str, Any]]:
-        """The fields that differ; `before` and `after` never hold a secret."""
-        before, after = fields_of(self.entry.before), fields_of(self.entry.after)
-        return [
-            {"path": name, "old": before.get(name), "new": after.get(name)}
-            for name in sorted(before.keys() | after.keys())
-            if before.get(name) != after.get(name)
-        ]
-
-
-def fields_of(facts: Any) -> dict[str, Any]:
-    return facts if isinstance(facts, dict) else {}
-
-
-def entries_of(account: Account) -> "QuerySet[Any]":
-    """Newest first, each with its member and user."""
-    return AuditEntry.objects.of(account).select_related("member__user").order_by("-id")
+    def changes(self) -> list[FieldChange]:
+        return changes_of(self.entry)

@@ -1,20 +1,19 @@
 """Errors as the API tells them. A page has up to a thousand: rows become answers with no models between."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Count, Max, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
-from apps.accounts.models import Account
+from apps.accounts.models import Account, Member
 from apps.accounts.reach import Reach
 from apps.api.filters import Asked, Filters, filtered
-from apps.api.moments import written
+from apps.api.moments import days_later, written
 from apps.api.paging import limit_of
 from apps.api.queries import choice, many, moment, number, text, wire
 from apps.core.ids import Kind, retry_data_key, wire_id
@@ -38,10 +37,9 @@ PAGES = (
 STATE = choice("state", "Which errors; the open ones unless told.", ("open", "retrying", "resolved"))
 
 COLUMNS = (
-    "id", "occurred_at", "cause__source", "cause__code", "message", "key", "step__position", "run_id",
-    "cause__classification", "cause__classified_by_id", "capture_id", "cause_no", "assignee__user__email",
-    "retry_data__error_id", "retry_data__purged_at", "has_notes", "state", "retry_run_id", "resolved_at", "reason",
-    "resolved_by__user__email", "flow_id", "step_id", "attempts",
+    "id", "occurred_at", "message", "key", "run_id", "cause_id", "capture_id", "has_notes", "attempts", "assignee_id",
+    "state", "retry_run_id", "resolved_at", "reason", "resolved_by_id", "keep", "retry_data__error_id",
+    "retry_data__purged_at",
 )  # fmt: skip
 
 
@@ -147,17 +145,59 @@ def next_address(request: HttpRequest, cursor: str) -> str:
 
 
 # --- rendering -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Shared:
+    """What errors of a page have in common with each other, by id: read, and written for the wire, once for all."""
+
+    causes: Mapping[int, dict[str, Any]]
+    emails: Mapping[int, str]
+    tags: Mapping[int, Sequence[str]]
+    days_kept: int
+
+
 def facts_of(rows: ErrorQuerySet) -> "QuerySet[Any]":
     """What an answer is rendered from, as named tuples."""
-    found: QuerySet[Any] = rows.annotate(cause_no=Coalesce("cause__merged_into", "cause"))
-    return found.values_list(*COLUMNS, named=True)
+    found: QuerySet[Any] = rows.values_list(*COLUMNS, named=True)
+    return found
 
 
 def rendered(account: Account, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """The answers of these rows; one query more if any of them has notes."""
-    tags = tags_of(account.pk, [row.id for row in rows if row.has_notes])
-    kept = timedelta(days=account.retention_days)
-    return [answer_of(row, tags.get(row.id, ()), kept) for row in rows]
+    """The answers of these rows. A query for their causes, one for people and one for tags if they have any."""
+    shared = Shared(
+        causes_of(account.pk, {row.cause_id for row in rows}),
+        emails_of(account.pk, {key for row in rows for key in (row.assignee_id, row.resolved_by_id) if key}),
+        tags_of(account.pk, [row.id for row in rows if row.has_notes]),
+        account.retention_days,
+    )
+    return [answer_of(row, shared) for row in rows if row.cause_id in shared.causes]
+
+
+def causes_of(account_id: int, causes: Collection[int]) -> dict[int, dict[str, Any]]:
+    """What errors tell of their root cause and its step."""
+    if not causes:
+        return {}
+    rows = Cause.objects.of(account_id).filter(pk__in=causes).order_by()
+    facts = ("merged_into_id", "source", "code", "classification", "classified_by_id", "flow_id", "step_id")
+    found = rows.values_list("pk", *facts, "step__position")
+    return {
+        key: {
+            "source": source,
+            "code": code,
+            "oIndex": str(position),
+            "_flowId": wire_id(Kind.FLOW, flow),
+            "_expOrImpId": wire_id(Kind.STEP, step),
+            "_rootCauseId": wire_id(Kind.CAUSE, head or key),
+            "classification": classification,
+            "classifiedBy": "rule" if classifier is None else "user",
+        }
+        for key, head, source, code, classification, classifier, flow, step, position in found
+    }
+
+
+def emails_of(account_id: int, members: Collection[int]) -> dict[int, str]:
+    if not members:
+        return {}
+    return dict(Member.objects.of(account_id).filter(pk__in=members).values_list("pk", "user__email"))
 
 
 def tags_of(account_id: int, errors: Sequence[int]) -> dict[int, list[str]]:
@@ -169,24 +209,18 @@ def tags_of(account_id: int, errors: Sequence[int]) -> dict[int, list[str]]:
     return found
 
 
-def answer_of(row: Any, tags: Sequence[str], kept: timedelta) -> dict[str, Any]:
+def answer_of(row: Any, shared: Shared) -> dict[str, Any]:
     """One error; names that may be absent are left out where there is nothing to tell."""
     is_retriable = row.retry_data__error_id is not None and row.retry_data__purged_at is None
+    occurred_at = written(row.occurred_at)
     found: dict[str, Any] = {
         "errorId": wire_id(Kind.ERROR, row.id),
-        "occurredAt": written(row.occurred_at),
-        "source": row.cause__source,
-        "code": row.cause__code,
+        "occurredAt": occurred_at,
         "message": row.message,
         "traceKey": row.key,
-        "oIndex": str(row.step__position),
-        "_flowId": wire_id(Kind.FLOW, row.flow_id),
-        "_expOrImpId": wire_id(Kind.STEP, row.step_id),
+        **shared.causes[row.cause_id],
         "_flowJobId": wire_id(Kind.RUN, row.run_id),
-        "_rootCauseId": wire_id(Kind.CAUSE, row.cause_no),
-        "classification": row.cause__classification,
-        "classifiedBy": "rule" if row.cause__classified_by_id is None else "user",
-        "purgeAt": written(row.occurred_at + kept),
+        "purgeAt": None if row.keep else days_later(occurred_at, shared.days_kept),
         "retriable": is_retriable,
         "attempts": row.attempts,
     }
@@ -194,24 +228,25 @@ def answer_of(row: Any, tags: Sequence[str], kept: timedelta) -> dict[str, Any]:
         found["retryDataKey"] = retry_data_key(row.id)
     if row.capture_id is not None:
         found["reqAndResKey"] = wire_id(Kind.CAPTURE, row.capture_id)
-    if row.assignee__user__email:
-        found["assignedTo"] = row.assignee__user__email
-    if tags:
+    if email := shared.emails.get(row.assignee_id):
+        found["assignedTo"] = email
+    if row.has_notes and (tags := shared.tags.get(row.id)):
         found["tagIds"] = tags
-    return found | settled_facts(row)
+    if row.retry_run_id is None and row.state == ErrorState.OPEN:
+        found["status"] = "open"
+        return found
+    return found | settled_facts(row, shared.emails)
 
 
-def settled_facts(row: Any) -> dict[str, Any]:
+def settled_facts(row: Any, emails: Mapping[int, str]) -> dict[str, Any]:
     """Of an error that is resolved or that a retry has: how, when and by whom."""
     if row.retry_run_id is not None:
         return {"status": "retrying", "_retryJobId": wire_id(Kind.RUN, row.retry_run_id)}
-    if row.state == ErrorState.OPEN:
-        return {"status": "open"}
     return {
         "status": "resolved",
         "resolvedAt": written(row.resolved_at),
         "resolvedReason": row.reason,
-        "resolvedBy": row.resolved_by__user__email or "auto",
+        "resolvedBy": emails.get(row.resolved_by_id) or "auto",
     }
 
 

@@ -13,11 +13,10 @@ from apps.accounts.reach import Reach
 from apps.core.clock import database_now, wall_now
 from apps.errors.models import Cause, StepState
 from apps.flows.models import Connection, ConnectionState, Flow
-from apps.runs.models import Bucket, FlowState, Grain, Machine, Run
+from apps.runs.buckets import HALF_HOUR_S
+from apps.runs.models import WORKER_SILENCE_S, Bucket, FlowState, Grain, Machine, Run
 
-SILENT_S = 15.0
 DAY = timedelta(days=1)
-HALF_HOUR_S = 1800
 PLACE = ("integration", "flow")
 OUTCOMES = ("success", "ignored", "errors")
 
@@ -103,6 +102,6 @@ class AccountCollector(Collector):
         return found
 
     def _workers(self) -> GaugeMetricFamily:
-        alive = Machine.objects.filter(seen_at__gt=database_now(seconds=-SILENT_S))
+        alive = Machine.objects.filter(seen_at__gt=database_now(seconds=-WORKER_SILENCE_S))
         up = alive.aggregate(up=Sum("workers"))["up"] or 0
         return GaugeMetricFamily("flowmend_workers", "Workers that gave a sign of life.", value=up)

@@ -11,9 +11,9 @@ from apps.accounts.reach import Reach
 from apps.core.clock import wall_now
 from apps.errors.models import StepState
 from apps.flows.models import Flow
+from apps.runs.buckets import HALF_HOUR_S
 from apps.runs.models import Bucket, Grain
 
-HALF_HOUR_S = 1800
 UNLESS_TOLD = timedelta(days=1)
 
 

@@ -35,7 +35,7 @@ class ErrorAnswer(Answer):
     classification = serializers.ChoiceField(Classification.choices)
     classifiedBy = serializers.ChoiceField(["rule", "user"])
     reqAndResKey = WireId(Kind.CAPTURE, required=False)
-    purgeAt = Moment()
+    purgeAt = Moment(allow_null=True, help_text="null: it is kept, and no purge takes it.")
     retriable = serializers.BooleanField()
     attempts = serializers.IntegerField(help_text="How often it was tried again by itself.")
     assignedTo = serializers.CharField(required=False, help_text="The member's e-mail address.")

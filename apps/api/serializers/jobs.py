@@ -40,6 +40,12 @@ class JobAnswer(Answer):
     canceledBy = serializers.CharField(required=False, help_text="A member's e-mail address.")
 
 
+class DiagnosticsAnswer(Answer):
+    signedURL = serializers.URLField(help_text="Where the zip is; needs no token.")
+    fileName = serializers.CharField()
+    expiresAt = Moment(help_text="The address is good until then.")
+
+
 class StatsAnswer(Answer):
     _flowId = WireId(Kind.FLOW, source="flow_id")
     numRuns = serializers.IntegerField(source="runs")

@@ -4,11 +4,12 @@ from typing import Any
 
 from django.urls import path
 
+from apps.accounts.audit import entries_of
 from apps.accounts.permissions import Act
 from apps.api.operations import ApiView, operation
 from apps.api.paging import PAGING, Listed, page_of
 from apps.api.queries import moment, text, wire
-from apps.api.selectors.audit import EntryFacts, entries_of
+from apps.api.selectors.audit import EntryFacts
 from apps.api.serializers.audit import AuditAnswer
 from apps.core.ids import Kind
 

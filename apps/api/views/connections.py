@@ -66,7 +66,7 @@ class OneConnection(ApiView):
     @operation(scope=Scope.EDIT)
     def delete(self, request: Any, connection_id: str) -> None:
         """Delete a connection that no flow uses."""
-        connection = self.caller.connection(connection_id, to=Act.EDIT_CONNECTIONS)
+        connection = self.caller.connection(connection_id, to=Act.DELETE)
         try:
             delete_connection(connection=connection, member=self.caller.member)
         except ConnectionRefused as refused:

@@ -12,7 +12,7 @@ from apps.accounts.models import Member
 from apps.accounts.permissions import Act
 from apps.accounts.tokens import Scope
 from apps.api.acts import finished, named_errors, named_ids, retried_ids, retry
-from apps.api.caller import one
+from apps.api.caller import Caller, one
 from apps.api.failures import NOT_FOUND, conflict, invalid
 from apps.api.filters import filtered, parameters_of
 from apps.api.operations import ApiView, operation
@@ -229,34 +229,25 @@ class AssignErrors(OfStep):
     @operation(body=AssignBody, scope=Scope.ERRORS, is_strict=True)
     def put(self, request: Any, flow_id: str, step_id: str) -> None:
         """Give errors to a member."""
-        self._assign(self.named(flow_id, step_id, Act.ASSIGN_ERRORS))
+        assign(self.caller, self.named(flow_id, step_id, Act.ASSIGN_ERRORS), self.body["email"])
 
-    @operation(body=AssignBody, scope=Scope.ERRORS, is_strict=True)
-    def post(self, request: Any, flow_id: str, step_id: str) -> None:
-        """Give errors to a member."""
-        self._assign(self.named(flow_id, step_id, Act.ASSIGN_ERRORS))
-
-    def _assign(self, errors: ErrorQuerySet) -> None:
-        caller = self.caller
-        assignee = member_called(caller.account.pk, self.body["email"])
-        finished(assign_errors(account=caller.account, member=caller.member, errors=errors, assignee=assignee))
+    post = put
 
 
-class AssignErrorsOfIntegration(AssignErrors):
-    def named(self, integration_id: str, step_id: str, to: Act) -> ErrorQuerySet:
-        integration = self.caller.integration(integration_id, to)
-        rows = Error.objects.of(self.caller.account).filter(flow__integration=integration)
-        return named_errors(rows, named_ids(self.body))
-
+class AssignErrorsOfIntegration(ApiView):
     @operation(body=AssignBody, scope=Scope.ERRORS, is_strict=True)
     def put(self, request: Any, integration_id: str) -> None:
         """Give errors of an integration to a member."""
-        self._assign(self.named(integration_id, "", Act.ASSIGN_ERRORS))
+        integration = self.caller.integration(integration_id, Act.ASSIGN_ERRORS)
+        rows = Error.objects.of(self.caller.account).filter(flow__integration=integration)
+        assign(self.caller, named_errors(rows, named_ids(self.body)), self.body["email"])
 
-    @operation(body=AssignBody, scope=Scope.ERRORS, is_strict=True)
-    def post(self, request: Any, integration_id: str) -> None:
-        """Give errors of an integration to a member."""
-        self._assign(self.named(integration_id, "", Act.ASSIGN_ERRORS))
+    post = put
+
+
+def assign(caller: Caller, errors: ErrorQuerySet, email: str) -> None:
+    assignee = member_called(caller.account.pk, email)
+    finished(assign_errors(account=caller.account, member=caller.member, errors=errors, assignee=assignee))
 
 
 def member_called(account_id: int, email: str) -> Member | None:
@@ -275,14 +266,6 @@ class TagErrors(OfStep):
     @operation(body=TagErrorsBody, scope=Scope.ERRORS, is_strict=True)
     def put(self, request: Any, flow_id: str, step_id: str) -> None:
         """Give errors these tags and no others."""
-        self._tag(flow_id, step_id)
-
-    @operation(body=TagErrorsBody, scope=Scope.ERRORS, is_strict=True)
-    def post(self, request: Any, flow_id: str, step_id: str) -> None:
-        """Give errors these tags and no others."""
-        self._tag(flow_id, step_id)
-
-    def _tag(self, flow_id: str, step_id: str) -> None:
         errors = self.named(flow_id, step_id, Act.APPLY_TAGS)
         wanted = set(self.body["tagIds"])
         tags = list(Tag.objects.of(self.caller.account))
@@ -294,6 +277,8 @@ class TagErrors(OfStep):
                 add=[tag for tag in tags if tag.pk in wanted], remove=[tag for tag in tags if tag.pk not in wanted],
             )
         )  # fmt: skip
+
+    post = put
 
 
 def of_step(end: str, view: Callable[..., Any], name: str) -> list[URLPattern]:

@@ -6,13 +6,14 @@ from django.db.models import Q
 from django.urls import path
 from rest_framework.response import Response
 
+from apps.accounts.audit import entries_of
 from apps.accounts.permissions import Act
 from apps.accounts.tokens import Scope
 from apps.api.failures import conflict, invalid
 from apps.api.flow_texts import cloned_text
 from apps.api.operations import ApiView, operation
 from apps.api.paging import PAGING, Listed, page_of
-from apps.api.selectors.audit import EntryFacts, entries_of
+from apps.api.selectors.audit import EntryFacts
 from apps.api.selectors.flow_parts import LastExport, dependencies_of, export_of, last_export_of
 from apps.api.serializers.audit import AuditAnswer
 from apps.api.serializers.flows import (

@@ -9,9 +9,9 @@ from rest_framework.response import Response
 
 from apps.accounts.permissions import Act
 from apps.accounts.tokens import Scope
-from apps.api.acts import finished
+from apps.api.acts import begin_retry, finished
 from apps.api.caller import one
-from apps.api.failures import NOT_FOUND, bad_query, conflict, invalid
+from apps.api.failures import NOT_FOUND, bad_query, invalid
 from apps.api.filters import filtered, parameters_of
 from apps.api.operations import ApiView, operation
 from apps.api.paging import Listed, limit_of, next_link
@@ -34,9 +34,9 @@ from apps.core.pagination import keyset_page
 from apps.engine.records import key_hash
 from apps.errors.journey import Event, EventKind, find_record, journey_of
 from apps.errors.models import BulkAct, BulkItem, Cause
-from apps.errors.querysets import RESOLVED, ErrorQuerySet
-from apps.errors.services import ActPlan, act_plan, resolve_errors, retry_errors
-from apps.errors.states import BulkKind, Passed
+from apps.errors.querysets import ErrorQuerySet
+from apps.errors.services import ActPlan, act_plan, resolve_errors
+from apps.errors.states import BulkKind
 
 INBOX_FILTERS = parameters_of(InboxFilters)
 CAUSE_ORDER = ("-last_seen_at", "-id")
@@ -98,15 +98,7 @@ class RetryMatching(ActOnMatching):
         return self.planned(Act.RETRY_ERRORS)
 
     def begun(self, errors: ErrorQuerySet, *, is_forced: bool) -> BulkAct:
-        if not is_forced and errors.filter(RESOLVED, passed_outcome=Passed.SUCCESS).exists():
-            raise conflict(
-                "A newer version of some of these records went through already. Send force: true to retry them too.",
-                "newer_success",
-            )
-        return retry_errors(
-            account=self.caller.account, member=self.caller.member, errors=errors,
-            includes_resolved=True, is_forced=is_forced,
-        )  # fmt: skip
+        return begin_retry(self.caller, errors, is_forced=is_forced)
 
 
 def plan_answer(plan: ActPlan, act: BulkAct | None, *, is_dry: bool) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from apps.accounts.permissions import Act
 from apps.accounts.tokens import Scope
 from apps.api.caller import Caller
 from apps.api.failures import invalid
-from apps.api.flow_texts import LONGEST_KEY, free_name
 from apps.api.operations import ApiView, operation
 from apps.api.paging import PAGING, Listed, page_of
 from apps.api.selectors.integrations import integrations_of
 from apps.api.serializers.integrations import IntegrationAnswer, IntegrationBody
 from apps.flows.models import Environment, Integration
+from apps.flows.naming import LONGEST_KEY, free_name
 from apps.flows.services import change_integration, create_integration, delete_integration
 
 

@@ -20,9 +20,9 @@ from apps.webhooks.services import WebhookRefused, add_webhook, change_webhook, 
 class OfAccount(ApiView):
     """Webhooks are a manager's, who also sees their addresses: those may hold a secret."""
 
-    def webhook(self, webhook_id: str) -> Webhook:
+    def webhook(self, webhook_id: str, to: Act = Act.EDIT_CONNECTIONS) -> Webhook:
         found = one(Webhook.objects.of(self.caller.account), parse_wire_id(webhook_id, Kind.WEBHOOK))
-        self.caller.require(Act.EDIT_CONNECTIONS)
+        self.caller.require(to)
         return found
 
     def facts(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class OneWebhook(OfAccount):
     @operation(scope=Scope.EDIT)
     def delete(self, request: Any, webhook_id: str) -> None:
         """Remove a webhook and its deliveries."""
-        remove_webhook(webhook=self.webhook(webhook_id), member=self.caller.member)
+        remove_webhook(webhook=self.webhook(webhook_id, Act.DELETE), member=self.caller.member)
 
 
 class Deliveries(OfAccount):
@@ -97,7 +97,7 @@ class TestWebhook(OfAccount):
     @operation(answer=DeliveryAnswer, status=201, scope=Scope.EDIT)
     def post(self, request: Any, webhook_id: str) -> WebhookDelivery:
         """Send a test event; look at the deliveries for what came of it."""
-        return send_test(webhook=self.webhook(webhook_id))
+        return send_test(webhook=self.webhook(webhook_id), member=self.caller.member)
 
 
 urls = [

@@ -76,7 +76,8 @@ class Gate:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_AGAIN_S or not self._looked_at:
             self._looked_at = now
-            self._until = max(self._until, await in_caller(lambda: self._shared.gate(self._key)))
+            told = await in_caller(lambda: self._shared.gate(self._key))
+            self._until = max(self._until, told)  # read after the wait: it may have been closed meanwhile
 
     async def _keep_pace(self, rate: float) -> None:
         async with self._booking:

@@ -12,7 +12,6 @@ from django.db.models.functions import Left
 from apps.console.access import Reach
 from apps.console.selectors.causes import (
     DAY_SLOTS,
-    HALF_HOUR_S,
     LARGEST_RECORD,
     NEWEST,
     SHOWN_MESSAGE,
@@ -24,6 +23,7 @@ from apps.console.selectors.causes import (
 from apps.console.selectors.common_values import CommonValue, strongest_value
 from apps.errors.models import Cause, CauseBucket, Comment, Error
 from apps.flows.models import Step
+from apps.runs.buckets import HALF_HOUR_S
 
 MONTH_DAYS = 30
 MOST_RECORDS, MOST_OTHERS = 1_000, 200

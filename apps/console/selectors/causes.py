@@ -30,9 +30,9 @@ from apps.errors.cause_writing import NEW_FOR
 from apps.errors.models import Cause, CauseBucket, Error, ErrorTag
 from apps.errors.querysets import DUE_FOR_RETRY, RETRYING, STORED_OPEN
 from apps.errors.states import CauseState, Classification
+from apps.runs.buckets import HALF_HOUR_S
 
 PAGE_SIZE = 25
-HALF_HOUR_S = 1800
 DAY_SLOTS = 48
 NEWEST = 20  # errors of a cause that its line in the list looks at
 LARGEST_RECORD = 64_000  # bytes; larger ones are not looked at

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest
 
 from apps.accounts.models import AuditEntry
 from apps.accounts.permissions import ACTS, Act
+from apps.accounts.selectors import person
 from apps.connectors.base import ConnectionConfig, Connector, options_for
 from apps.connectors.redaction import redact
 from apps.connectors.registry import CONNECTORS
@@ -18,7 +19,6 @@ from apps.console.config_shapes import Choice, Shape, shape_of
 from apps.console.connection_forms import LIMITS, group_of
 from apps.console.selectors.connection_health import LAST_TESTS, latencies
 from apps.console.selectors.pulse import connections_in
-from apps.console.selectors.run_words import person
 from apps.core.crypto import SecretUnreadableError
 from apps.core.ids import LARGEST_KEY
 from apps.flows.models import Connection, ConnectionState, Flow, Ledger, Step
@@ -56,6 +56,10 @@ class ConnectionRow:
     flows: tuple[Flow, ...]  # that have a step on it, by name
     p50_ms: int | None  # of its last tests
     secrets_end_at: datetime | None  # where they say so
+
+    @property
+    def has_enabled(self) -> bool:
+        return any(flow.enabled for flow in self.flows)
 
 
 def connection_rows(reach: Reach) -> list[ConnectionRow]:

@@ -24,11 +24,11 @@ from apps.errors.states import ERROR_LOOKS, Classification, ErrorUnit, Reason
 CLASSES = {str(value): str(label) for value, label in Classification.choices}
 PREFIXES = re.compile(r'(?<!\S)(key|code|run):(?:"([^"]*)"|(\S+))')
 LONGEST_QUESTION = 500
-USER_REASONS = (Reason.MANUAL, Reason.RETRIED, Reason.RETRY_FAILED, Reason.SENT)
+USER_REASONS = (Reason.MANUAL, Reason.RETRIED, Reason.RETRY_FAILED, Reason.SENT, Reason.RULE)
 # what `reason=` may name: one reason, or a group of them
 REASON_GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "auto": ("auto-resolved", tuple(sorted(Reason.automatic()))),
-    "user": ("resolved by people", tuple(reason.value for reason in USER_REASONS)),
+    "user": ("resolved by people and rules", tuple(reason.value for reason in USER_REASONS)),
     "policy": ("handled by the step's policy", (Reason.HANDLED.value,)),
 }
 REASONS = {name: words for name, (words, _) in REASON_GROUPS.items()} | {

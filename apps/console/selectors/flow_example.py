@@ -4,7 +4,8 @@ from apps.connectors.base import Connector, options_for
 from apps.connectors.registry import CONNECTORS
 from apps.engine.plan import StepKind
 from apps.flows.definition.rewriting import written
-from apps.flows.models import Connection, Flow, Integration
+from apps.flows.models import Connection, Integration
+from apps.flows.naming import free_key
 
 KEY = "my-flow"
 MISSING = "My connection"
@@ -42,7 +43,7 @@ def example_of(integration: Integration, key: str = "") -> str:
     name = connection.name if connection else MISSING
     options = CONNECTORS[connection.kind].export_example if connection else {}
     export = written({"connection": name, **options})
-    own = key or free_key(integration)
+    own = key or free_key(integration.account_id, KEY)
     return TEXT.format(connection=name, key=own, integration=integration.slug, export=export)
 
 
@@ -55,15 +56,3 @@ def chosen_connection(integration: Integration) -> Connection | None:
 
 def is_self_sufficient(connector: type[Connector]) -> bool:
     return connector.is_transactional() or connector.listens
-
-
-def free_key(integration: Integration) -> str:
-    """`my-flow`, or the first of `my-flow-2`, `my-flow-3`, … that no flow has had."""
-    taken = set(
-        Flow.objects.of(integration.account_id).filter(key__startswith=KEY).order_by().values_list("key", flat=True)
-    )
-    number = 2
-    key = KEY
-    while key in taken:
-        key, number = f"{KEY}-{number}", number + 1
-    return key

@@ -146,7 +146,7 @@ def called_steps(flow: Flow) -> list[Step]:
 def active_run(flow: Flow) -> Run | None:
     """The run that is under way: the oldest one that is running, else the oldest that is queued."""
     rows = Run.objects.of(flow.account_id).for_flow(flow).active().filter(kind__in=OWN_RUNS)
-    runs = list(rows.select_related("started_by__user", "canceled_by__user").order_by("id")[:10])
+    runs = list(rows.select_related("started_by__user").order_by("id")[:10])
     running = [run for run in runs if run.status == RunStatus.RUNNING]
     return next(iter([*running, *runs]), None)
 

@@ -113,7 +113,8 @@ class TagRow:
 
 def tag_rows(reach: Reach) -> list[TagRow]:
     """All tags by name; two queries."""
-    rows = ErrorTag.objects.of(reach.account_id).filter(**reach.where("error__flow__integration")).order_by()
+    noted = {"error__account": reach.account_id, "error__has_notes": True}  # all of it is in one index
+    rows = ErrorTag.objects.of(reach.account_id).filter(**noted, **reach.where("error__flow__integration")).order_by()
     is_open = Q(error__state=ErrorState.OPEN, error__retry_run__isnull=True)
     counted = rows.values_list("tag_id").annotate(opened=Count("pk", filter=is_open), number=Count("pk"))
     counts = {tag: (opened, number) for tag, opened, number in counted}

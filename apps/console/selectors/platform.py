@@ -10,10 +10,10 @@ from time import perf_counter
 from django.conf import settings
 from django.db import connection
 
-from apps.console.selectors.pulse import WORKER_SILENCE_S, Pulse
+from apps.console.selectors.pulse import Pulse
 from apps.console.wording import duration_text
 from apps.core.clock import database_now, read_now, wall_now
-from apps.runs.models import Machine
+from apps.runs.models import WORKER_SILENCE_S, Machine
 
 LONG_IN_QUEUE = timedelta(minutes=2)
 SLOW_MS = 100
@@ -46,11 +46,15 @@ def machine_facts() -> list[Fact]:
     return [
         Fact(
             machine.name,
-            f"{machine.workers} worker{'' if machine.workers == 1 else 's'}, seen {_ago(up_to - machine.seen_at)}",
-            "ok" if up_to - machine.seen_at <= silent and machine.workers else "err",
+            f"{_work_of(machine)}, seen {_ago(up_to - machine.seen_at)}",
+            "ok" if up_to - machine.seen_at <= silent and (machine.workers or machine.dispatches) else "err",
         )
         for machine in Machine.objects.filter(seen_at__gt=database_now(seconds=-3600)).order_by("name")
     ]
+
+
+def _work_of(machine: Machine) -> str:
+    return "dispatcher" if machine.dispatches else f"{machine.workers} worker{'' if machine.workers == 1 else 's'}"
 
 
 def _ago(age: timedelta) -> str:

@@ -127,12 +127,13 @@ class Balance:
 
 
 def run_view(run: Run, head: FlowHead) -> RunView:
-    """Four queries: step counts, pages, newest errors, newest lines of the log. One more if it was run again."""
+    """Three queries: step counts, pages, newest lines of the log. One more if it has errors, or was run again."""
     counts = {row.step_id: row for row in StepRun.objects.of(run.account_id).filter(run=run)}
     nodes = [*head.nodes, *(node for node in head.removed if node.step.pk in counts)]
     rows = [StepRow(node, counts.get(node.step.pk), step_state(run, node, counts.get(node.step.pk))) for node in nodes]
     attempts = attempts_of([run]).get(run.pk, ())
-    return RunView(run, rows, squares_of(run), newest_errors(run), newest_lines(run), attempts)
+    errors = newest_errors(run) if run.errors + run.unit_errors else []
+    return RunView(run, rows, squares_of(run), errors, newest_lines(run), attempts)
 
 
 def step_state(run: Run, node: Node, counts: StepRun | None) -> str:

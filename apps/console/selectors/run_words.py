@@ -1,15 +1,8 @@
 """Who started and who canceled a run, in words: the same on every page."""
 
-from apps.accounts.models import Member
+from apps.accounts.selectors import person
 from apps.runs.models import Run
 from apps.runs.statuses import TRIGGER_WORDS, RunKind
-
-
-def person(member: Member | None) -> str:
-    """A member's full name, else the name he signs in with; "" for nobody."""
-    if member is None:
-        return ""
-    return member.user.get_full_name() or member.user.get_username()
 
 
 def started_by_text(run: Run) -> str:

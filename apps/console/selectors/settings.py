@@ -10,7 +10,7 @@ from apps.errors.models import Error
 from apps.flows.definition import DefinitionError
 from apps.flows.definition.document import read_document
 from apps.flows.definition.mistakes import Path
-from apps.flows.models import Flow, Step
+from apps.flows.models import Connection, Flow, Step
 
 
 def definition_of(flow: Flow) -> Mapping[str, Any]:
@@ -27,6 +27,12 @@ def subject_of(head: FlowHead) -> Subject:
     flow = head.flow
     key = newest_key(head.with_errors[0].step) if head.with_errors else ""
     return Subject(flow, definition_of(flow), read_now(), head.open_errors, key)
+
+
+def limited_connections(head: FlowHead) -> list[Connection]:
+    """The connections of the flow's steps, by name, for the limits that each sets to all flows together."""
+    found = {node.step.connection.pk: node.step.connection for node in head.nodes if node.step.connection}
+    return sorted(found.values(), key=lambda connection: connection.name.casefold())
 
 
 def newest_key(step: Step) -> str:

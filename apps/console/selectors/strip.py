@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max, Q, Sum
 
 from apps.console.access import Reach
-from apps.console.ranges import HALF_HOUR_S
 from apps.core.clock import wall_now
 from apps.errors.models import Cause, Error, StepState
+from apps.runs.buckets import HALF_HOUR_S
 from apps.runs.models import Bucket, Grain
 
 SLOTS_A_DAY = 48

@@ -9,8 +9,9 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from apps.accounts.selectors import person
 from apps.console.context import Preferences
-from apps.console.selectors.run_words import canceled_text, person, started_by_text
+from apps.console.selectors.run_words import canceled_text, started_by_text
 from apps.console.wording import count_text, countdown_text, duration_text
 from apps.core.clock import wall_now
 from apps.runs.models import Run, RunLog

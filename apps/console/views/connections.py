@@ -39,7 +39,7 @@ from apps.core.clock import wall_now
 from apps.core.text import short
 from apps.flows.models import Connection
 from apps.flows.secrets import secrets_end_at
-from apps.flows.services import ConnectionRefused, set_connection
+from apps.flows.services import ConnectionRefused, paused_on, set_connection
 from apps.flows.services.connecting import delete_connection
 from apps.runs.trying import try_connection
 
@@ -85,6 +85,8 @@ def connection_page(request: HttpRequest, connection_id: int) -> HttpResponse:
         "kind": kind_of(connection.kind, CONNECTORS[connection.kind]) if connection.kind in CONNECTORS else None,
         "label": label_of(connection.kind),
         "used_by": [(step, failing.get(step.pk, 0)) for step in steps],
+        "has_enabled": any(step.flow.enabled for step in steps),
+        "paused": paused_on(connection),
         "waiting": waiting_on(connection, reach_of(request)),
         "incidents": incidents_of(connection),
         "settings": settings_of(connection),
@@ -170,7 +172,7 @@ def test(request: HttpRequest, connection_id: int) -> HttpResponse:
 @member_page
 def delete(request: HttpRequest, connection_id: int) -> HttpResponse:
     """GET asks, POST does; refused while a flow uses it."""
-    connection = get_connection(request, connection_id, to=EDIT)
+    connection = get_connection(request, connection_id, to=Act.DELETE)
     if request.method == "POST":
         try:
             delete_connection(connection=connection, member=member_of(request))
@@ -227,5 +229,7 @@ def page_context(request: HttpRequest, *more: Crumb) -> dict[str, Any]:
         "crumbs": crumbs,
         "may_edit": may_do(request, EDIT),
         "role_needed": ACTS[EDIT].label.lower(),
+        "may_delete": may_do(request, Act.DELETE),
+        "role_to_delete": ACTS[Act.DELETE].label.lower(),
     }
     return dict(found)

@@ -54,6 +54,7 @@ class Frame:
         names = (
             ("integration-dashboard", "integration-dashboard-running") if slug else ("dashboard", "dashboard-running")
         )
+        charts_url = reverse("console:integration-analytics", args=[slug]) if slug else reverse("console:analytics")
         completed_url, running_url = (reverse(f"console:{name}", args=[slug] if slug else []) for name in names)
         return {
             "nav": "integrations" if slug else "dashboard",
@@ -65,6 +66,7 @@ class Frame:
             "completed_url": completed_url,
             "n_running": pulse.running if not slug else None,
             "n_flows": pulse.flows if not slug else None,
+            "charts_url": charts_url,
             "errors_query": f"?view=list&integration={slug}" if slug else "",
         }
 

@@ -1,5 +1,6 @@
 """The errors of a step, and one error beside the list that it stands in."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -64,6 +65,8 @@ def error_context(request: HttpRequest, error: Error, tab: str) -> dict[str, Any
         "tabs": detail_tabs(request, error),
         "close_url": close_url,
         "neighbours": beside_it,
+        "purged_at": error.occurred_at + timedelta(days=error.flow.account.retention_days),
+        "may_keep": may_do(request, Act.KEEP_ERRORS, integration),
         "can": possible_acts(error, may_edit=may_do(request, Act.EDIT_RETRY_DATA, integration)),
         "after_url": after_url(request, beside_it["next"] or beside_it["previous"], close_url),
         "live_url": live_address(request, "shell", step_topic(error.step), error_topic(error)),

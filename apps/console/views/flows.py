@@ -5,16 +5,16 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.accounts.permissions import Act
-from apps.console.access import may_do, member_page
+from apps.console.access import may_do, member_of, member_page
 from apps.console.addresses import RunId
 from apps.console.context import Crumb, address_of
-from apps.console.filters import address_with, choice_filter
+from apps.console.filters import Filter, address_with, choice_filter
 from apps.console.flow_topics import flow_topic, run_topic
 from apps.console.history_download import history_download
 from apps.console.live import live_address
 from apps.console.loaded import head_of, keep_run
 from apps.console.selectors.flow_page import FlowHead, latest_run
-from apps.console.selectors.history import LAST_RUNS, STATUSES, HistoryFilter, history_of
+from apps.console.selectors.history import LAST_RUNS, STATUSES, HistoryFilter, cancelers, history_of
 from apps.console.selectors.run_page import run_view
 from apps.console.spans import span_filter, span_of
 from apps.console.views.reading import cursor_of, reader_of
@@ -23,6 +23,7 @@ from apps.flows.models import Flow
 from apps.runs.models import Run
 
 STATUS_CHOICES = [("", "any"), *((name, words) for name, (words, _) in STATUSES.items())]
+OWN = "me"
 QUICK_S, SLOW_S = 3, 10  # seconds between live updates, while a run is under way and else
 
 
@@ -35,9 +36,9 @@ def flow_console(request: HttpRequest, flow_id: int) -> HttpResponse:
     return render(request, "flow/console.html", context)
 
 
-def console_context(request: HttpRequest, head: FlowHead, run: Run | None) -> dict[str, object]:
-    """A run below its flow's pipeline; None: the flow has not run yet."""
-    topics = ["shell", flow_topic(head.flow.pk)]
+def console_context(request: HttpRequest, head: FlowHead, run: Run | None, *more: str) -> dict[str, object]:
+    """A run below its flow's pipeline; None: the flow has not run yet. `more` are live topics of what is beside it."""
+    topics = ["shell", flow_topic(head.flow.pk), *more]
     if run is not None:
         keep_run(request, run)
         topics.append(run_topic(run.pk))
@@ -56,8 +57,13 @@ def flow_history(request: HttpRequest, flow_id: int) -> HttpResponse:
     flow = head.flow
     zone, now = reader_of(request)
     status = request.GET.get("status", "")
+    by = canceler_filter(request, flow)
     chosen = HistoryFilter(
-        span_of(request, zone, now), status if status in STATUSES else "", request.GET.get("empty") == "hide"
+        span_of(request, zone, now),
+        status if status in STATUSES else "",
+        request.GET.get("empty") == "hide",
+        canceler_in(request, by),
+        by.shown,
     )
     if request.GET.get("format") == "csv":
         return history_download(request, flow, chosen)
@@ -70,7 +76,10 @@ def flow_history(request: HttpRequest, flow_id: int) -> HttpResponse:
         "history": history,
         "chosen": chosen,
         "span": span_filter(request, "Started", chosen.span),
-        "status_filter": choice_filter(request, "status", "Status", STATUS_CHOICES),
+        "filters": [
+            choice_filter(request, "status", "Status", STATUS_CHOICES),
+            *([by] if len(by.choices) > 1 else ()),
+        ],
         "empty_url": address_with(request, empty="" if chosen.hides_empty else "hide"),
         "most_runs": LAST_RUNS,
         "csv_url": address_with(request, format="csv"),
@@ -80,6 +89,22 @@ def flow_history(request: HttpRequest, flow_id: int) -> HttpResponse:
         "live_url": live_address(request, "shell", flow_topic(flow_id)),
     }
     return render(request, "flow/history.html", context)
+
+
+def canceler_filter(request: HttpRequest, flow: Flow) -> Filter:
+    """By whom: oneself first, then the others who canceled a run of this flow."""
+    own = member_of(request).pk
+    known = dict(cancelers(flow))
+    others = [(str(key), name) for key, name in known.items() if key != own]
+    options = [("", "anybody"), *([(OWN, "you")] if own in known else ()), *others]
+    return choice_filter(request, "canceled_by", "Canceled by", options)
+
+
+def canceler_in(request: HttpRequest, by: Filter) -> int | None:
+    value = next(choice.value for choice in by.choices if choice.is_chosen)
+    if value == OWN:
+        return member_of(request).pk
+    return int(value) if value else None
 
 
 def unfolded_runs(request: HttpRequest) -> list[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -37,7 +38,7 @@ def guide(request: HttpRequest) -> HttpResponse:
     facts = [
         (TOPICS[slug], fact) for slug in ("queue", "workers", "database", "disk") for fact in facts_of(request, slug)
     ]
-    context = {"crumbs": [Crumb("Help")], "nav": "help", "levels": levels, "facts": facts}
+    context = {"crumbs": [Crumb("Help")], "nav": "help", "levels": levels, "facts": facts, **whom_to_ask()}
     return render(request, "help/guide.html", context)
 
 
@@ -58,10 +59,16 @@ def topic(request: HttpRequest, slug: str) -> HttpResponse:
         "facts": facts_of(request, slug),
         "is_hidden": slug in OF_THE_MACHINE and not may_see(request),
         "role_needed": ACTS[Act.SEE_PLATFORM].label.lower(),
+        **whom_to_ask(),
     }
     if slug == "connector":
         context["kinds"] = kinds()
     return render(request, "help/topic.html", context)
+
+
+def whom_to_ask() -> dict[str, str]:
+    """What the operator has set for whoever the guide does not help; blank: nothing."""
+    return {"support_email": settings.SUPPORT_EMAIL, "support_chat_url": settings.SUPPORT_CHAT_URL}
 
 
 def _topics_of(level: Level) -> list[Topic]:

@@ -9,7 +9,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from apps.accounts.permissions import Act
-from apps.console.access import account_of, environment_of, get_integration, may_do, member_of, member_page, reach_of
+from apps.console.access import (
+    ENVIRONMENTS,
+    account_of,
+    environment_of,
+    get_integration,
+    may_do,
+    member_of,
+    member_page,
+    reach_of,
+)
 from apps.console.context import Crumb
 from apps.console.integration_forms import IntegrationForm, NewIntegrationForm
 from apps.console.live import live_address
@@ -75,6 +84,8 @@ def integration_settings(request: HttpRequest, slug: str) -> HttpResponse:
     context = page_context(request, integration, "settings", "Settings") | {
         "form": form,
         "may_edit": may_do(request, Act.EDIT_FLOWS, integration.pk),
+        "may_clone": may_do(request, Act.EDIT_FLOWS),
+        "other": other_environment(integration),
         "live_url": live_address(request, "shell"),
     }
     return render(request, "integration/settings.html", context, status=UNPROCESSABLE if form.errors else 200)
@@ -91,6 +102,10 @@ def integration_connections(request: HttpRequest, slug: str) -> HttpResponse:
         "live_url": live_address(request, "shell"),
     }
     return render(request, "integration/connections.html", context)
+
+
+def other_environment(integration: Integration) -> str:
+    return next(name for name in ENVIRONMENTS if name != integration.environment)
 
 
 def page_context(request: HttpRequest, integration: Integration, tab: str, title: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def integration_flows(request: HttpRequest, slug: str) -> HttpResponse:
     integration = get_integration(request, slug)
     reach = reach_of(request).within(integration.pk)
     shown = page_of(request, flow_rows(reach, open_counts(reach)), ROWS_A_PAGE)
-    flows = flows_in(reach).in_bulk([row.flow.pk for row in shown["rows"]])
+    flows = flows_in(reach).select_related("run_after").in_bulk([row.flow.pk for row in shown["rows"]])
     whole = [(flows[row.flow.pk], row) for row in shown["rows"] if row.flow.pk in flows]
     shown["rows"] = [(flow, row.opened, row.latest, schedule_text(flow)) for flow, row in whole]
     context = {

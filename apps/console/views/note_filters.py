@@ -2,10 +2,10 @@
 
 from django.http import HttpRequest
 
+from apps.accounts.selectors import person
 from apps.console.filters import Filter, choice_filter
 from apps.console.selectors.error_filters import ASSIGNEES
 from apps.console.selectors.notes import Notable
-from apps.console.selectors.run_words import person
 
 ANYONE = [("", "anyone"), *ASSIGNEES.items()]
 NAMELESS = "this one"  # of what the address names and no menu holds

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from apps.accounts.permissions import Act
+from apps.accounts.selectors import person
 from apps.console.access import account_of, get_error, member_of, member_page
 from apps.console.selection import Selection, selected_errors, selection_of
 from apps.console.selectors.bulk_acts import act_view
-from apps.console.selectors.run_words import person
 from apps.console.views.acts import back
 from apps.console.views.cause_acts import chosen_member
 from apps.console.views.error_acts import Kind, confirm_context, is_large, tell

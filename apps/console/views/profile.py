@@ -8,7 +8,9 @@ from django.shortcuts import redirect, render
 from apps.accounts.models import Profile
 from apps.console.access import find_member
 from apps.console.context import Crumb
+from apps.console.notification_forms import PreferenceForm
 from apps.console.profile_form import ProfileForm
+from apps.console.selectors.notifications import preference_of
 from apps.core.clock import wall_now
 
 
@@ -24,5 +26,6 @@ def profile(request: HttpRequest) -> HttpResponse:
         form.save()
         messages.success(request, "Your profile is saved.")
         return redirect("console:profile")
-    context = {"crumbs": [Crumb("Profile")], "form": form, "now": wall_now()}
+    wishes = PreferenceForm(None, preference_of(member)) if member else None
+    context = {"crumbs": [Crumb("Profile")], "form": form, "now": wall_now(), "member": member, "wishes": wishes}
     return render(request, "profile.html", context, status=422 if form.is_bound else 200)

@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from apps.accounts.permissions import Act
 from apps.console.access import get_error, may_do, member_page, reach_of
@@ -19,6 +20,7 @@ from apps.console.views.reading import cursor_of
 from apps.core.pagination import BadCursorError
 from apps.engine.records import key_hash
 from apps.errors.journey import Journey, Record, find_record, journey_of
+from apps.errors.models import KEY_SHOWN
 
 LONGEST_KEY = 4_000  # characters of a trace key in an address
 
@@ -80,6 +82,7 @@ def show_journey(request: HttpRequest, hashed: int) -> HttpResponse:
         "crumbs": [Crumb("Records", reverse("console:search")), Crumb(record.key)],
         "nav": "errors",
         "record": record,
+        "errors_url": errors_url(record, flow),
         "journey": journey,
         "damaged": damaged,
         "start_url": address_with(request),
@@ -89,6 +92,14 @@ def show_journey(request: HttpRequest, hashed: int) -> HttpResponse:
         "live_url": live_address(request, "shell"),
     }
     return render(request, "record/journey.html", context | retry_context(request, record))
+
+
+def errors_url(record: Record, flow: int | None) -> str:
+    """The list of the record's open errors; blank for a key that is known in part only."""
+    if len(record.key) >= KEY_SHOWN:
+        return ""
+    place = {"flow": str(flow)} if flow else {}
+    return f"{reverse('console:error-list')}?{urlencode({'view': 'list', 'key': record.key, **place})}"
 
 
 def flow_in(request: HttpRequest) -> int | None:

@@ -1,6 +1,5 @@
 """The log of a run or of one of its steps: on screen, live while the run goes on, and as text."""
 
-from collections.abc import Iterator
 from datetime import tzinfo
 
 from django.db.models import QuerySet
@@ -19,7 +18,7 @@ from apps.console.selectors.run_log import log_filter, log_page, log_rows
 from apps.console.views.flows import QUICK_S, SLOW_S, flow_crumbs
 from apps.console.views.reading import cursor_of
 from apps.core.pagination import BadCursorError
-from apps.errors.models import Error
+from apps.runs.log_text import text_lines
 from apps.runs.models import Run, RunLog
 
 LEVEL_CHOICES = [("", "all"), ("info", "info and above"), ("warning", "warning and above"), ("error", "error")]
@@ -80,14 +79,3 @@ def log_download(run: Run, rows: "QuerySet[RunLog]", zone: tzinfo) -> StreamingH
     answer = StreamingHttpResponse(text_lines(lines, zone), content_type="text/plain; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="r-{run.pk}.log.txt"'
     return answer
-
-
-def text_lines(rows: Iterator[RunLog], zone: tzinfo) -> Iterator[str]:
-    for row in rows:
-        at = row.at.astimezone(zone).isoformat(timespec="milliseconds")
-        step = f" [{row.step.name}]" if row.step else ""
-        about = [f"record {row.key}"] if row.key else []
-        about += [str(Error(pk=row.error_id))] if row.error_id is not None else []
-        behind = f" ({', '.join(about)})" if about else ""
-        text = row.text.replace("\n", "\n    ")
-        yield f"{at} {row.get_level_display().upper():7}{step} {text}{behind}\n"

@@ -16,10 +16,12 @@ from apps.console.handling_form import HandlingForm
 from apps.console.live import live_address
 from apps.console.loaded import head_of
 from apps.console.selectors.flow_page import FlowHead
-from apps.console.selectors.settings import step_subject_of, subject_of
+from apps.console.selectors.settings import limited_connections, step_subject_of, subject_of
 from apps.console.setting_forms import SECTIONS, SettingForm, Subject
+from apps.console.views.checkpoints import checkpoint_of, json_text
 from apps.console.views.editor import CONFLICT, UNPROCESSABLE, apply_text, conflict_words, saved_text
 from apps.console.views.flows import flow_context
+from apps.console.views.notifications import flow_subscriptions
 from apps.console.views.steps import drawer_page, node_of
 from apps.flows.definition import DefinitionError
 from apps.flows.definition.rewriting import rewrite
@@ -40,14 +42,20 @@ def settings_page(
     flow = head.flow
     subject = subject_of(head)
     is_locked = not may_do(request, Act.EDIT_FLOWS, flow.integration_id)
+    export = next((node.step for node in head.nodes if node.step.kind == StepKind.EXPORT), None)
+    checkpoint = checkpoint_of(export) if export else None
     forms = [
         sent if sent is not None and sent.name == name else form(None, subject, is_locked=is_locked)
         for name, form in SECTIONS.items()
     ]
     context = flow_context(request, head, "settings", Crumb("Settings")) | {
         "forms": forms,
-        "has_export": any(node.step.kind == StepKind.EXPORT for node in head.nodes),
+        "export": export,
+        "checkpoint": checkpoint,
+        "checkpoint_text": json_text(checkpoint.value) if checkpoint and checkpoint.value is not None else "",
+        "connections": limited_connections(head),
         "conflict": conflict,
+        "told": flow_subscriptions(request, flow),
         "live_url": live_address(request, "shell"),
     }
     return render(request, "flow/settings.html", context, status=status)

@@ -1,5 +1,6 @@
 """One step in a drawer beside its flow's console: what it is, its error handling, its mapping, its log."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,6 +13,7 @@ from apps.console.addresses import RunId
 from apps.console.context import Crumb
 from apps.console.filters import choice_filter
 from apps.console.loaded import head_of
+from apps.console.log_topics import drawer_log_topic, keep_newest
 from apps.console.selectors.flow_page import FlowHead, Node, latest_run
 from apps.console.selectors.run_log import log_filter, log_rows, newest_lines
 from apps.console.selectors.run_page import RunView
@@ -36,12 +38,12 @@ def drawer_page(
     """A step beside the run that `run=` names, else the flow's run under way or latest one."""
     head = head_of(request, flow_id)
     node, run = node_of(request, flow_id, step_id), shown_run(request, head)
-    context = flow_context(request, head, "console", Crumb(node.step.name)) | console_context(request, head, run)
+    log = log_context(request, run, node) if tab == "log" and run is not None else {}
+    context = flow_context(request, head, "console", Crumb(node.step.name)) | log
+    context |= console_context(request, head, run, *log_topics(run, log))
     view = context["view"]
     context |= {"node": node, "dtab": tab, "tabs": step_tabs(request, node), "close_url": close_url(request, head)}
     context["page"] = step_page(head, node, view if isinstance(view, RunView) else None)
-    if tab == "log" and run is not None:
-        context |= log_context(request, run, node)
     return render(request, "flow/step.html", context | facts, status=status)
 
 
@@ -93,9 +95,18 @@ def log_context(request: HttpRequest, run: Run, node: Node) -> dict[str, Any]:
     """The newest lines of the step in the run; the whole log has all of them."""
     chosen = log_filter(request.GET.get("level", ""), str(node.step.pk))
     level = f"&level={chosen.level}" if chosen.level else ""
+    lines = newest_lines(run, chosen)
+    keep_newest(request, lines)
     return {
-        "log_rows": log_rows(newest_lines(run, chosen)),
+        "chosen_lines": chosen,
+        "rows": log_rows(lines),
+        "is_tail": not run.has_stopped,
         "level_filter": choice_filter(request, "level", "Level", LEVEL_CHOICES),
         "log_url": f"{reverse('console:run-log', args=[run.pk])}?step={node.step.pk}{level}",
         "may_retry": may_do(request, Act.RETRY_ERRORS, run.integration_id),
     }
+
+
+def log_topics(run: Run | None, log: Mapping[str, Any]) -> list[str]:
+    """What brings new lines in while the run goes on."""
+    return [drawer_log_topic(run, log["chosen_lines"])] if run is not None and log.get("is_tail") else []

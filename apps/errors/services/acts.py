@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 
 from apps.accounts.models import Account, Member
-from apps.accounts.services import SYSTEM, Actor, record_audit
+from apps.accounts.services import SYSTEM, Actor, acting_as_rule, record_audit
 from apps.core.bulk import set_rows
 from apps.core.clock import database_now
 from apps.core.queue import enqueue
@@ -103,18 +103,27 @@ def begin_act(
 ) -> BulkAct:
     """Freeze the selection; few errors are done at once, many by a worker."""
     with transaction.atomic():
-        act = BulkAct(account=account, act=kind, member=member, options=options)
-        act.save(force_insert=True)
-        act.count = _freeze(act, errors)
-        act.save(update_fields=["count"])
-        actor = Actor.member(member) if member else SYSTEM
-        chosen = {name: value for name, value in options.items() if value is True}
-        record_audit(account=account, actor=actor, act=f"error.{kind}", target=act, after={"count": act.count} | chosen)
+        act = freeze_act(account, member, kind, errors, options)
         if act.count > AT_ONCE:
             enqueue(PERFORM_ACT, account.pk, act.pk, queue="interactive")
     if act.count <= AT_ONCE:
         perform_act(account.pk, act.pk)
     act.refresh_from_db()
+    return act
+
+
+@transaction.atomic
+def freeze_act(
+    account: Account, member: Member | None, kind: str, errors: "QuerySet[Error]", options: dict[str, Any]
+) -> BulkAct:
+    """Begin an act: which errors are meant is written down. Whoever calls it performs it; else the dispatcher hints."""
+    act = BulkAct(account=account, act=kind, member=member, options=options)
+    act.save(force_insert=True)
+    act.count = _freeze(act, errors)
+    act.save(update_fields=["count"])
+    actor = Actor.member(member) if member else SYSTEM
+    chosen = {name: value for name, value in options.items() if value is True}
+    record_audit(account=account, actor=actor, act=f"error.{kind}", target=act, after={"count": act.count} | chosen)
     return act
 
 
@@ -162,6 +171,11 @@ def _perform_chunk(account_id: int, act_id: int) -> bool:
     return True
 
 
+def rule_of(act: BulkAct) -> dict[str, Any]:
+    """The option that names the revision of the rule whose act it is; nothing for a member's."""
+    return {"rule": act.options["rule"]} if "rule" in act.options else {}
+
+
 def _end(act: BulkAct) -> None:
     """All items have their result: let the retries begin that this act collected, or that shall follow an edit."""
     begin_runs(act)
@@ -174,6 +188,7 @@ def _end(act: BulkAct) -> None:
         changed.values("error_id") if retries == EVERY else list(changed.values_list("error_id", flat=True)[:retries])
     )
     rows = Error.objects.of(act.account_id).filter(pk__in=errors)
-    following = retry_errors(account=act.account, member=act.member, errors=rows)
+    with acting_as_rule(act.options.get("rule")):
+        following = begin_act(act.account, act.member, BulkKind.RETRY, rows, rule_of(act))
     act.options["retry_act"] = following.pk
     act.save(update_fields=["options"])

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from apps.accounts.models import Member
-from apps.accounts.services import Actor, record_audit
+from apps.accounts.services import SYSTEM, Actor, record_audit
 from apps.core.clock import read_now
 from apps.errors.models import Assignment, BulkAct, Cause, Error
 from apps.errors.querysets import OPEN, ErrorQuerySet
@@ -100,7 +100,8 @@ def _steer(cause: Cause, member: Member) -> BulkAct | None:
 
     The causes are read first: joined to 20,000 errors they took most of the click.
     """
-    facts = list(group_of(cause).values_list("pk", "classification", "flow__auto_resolve"))
+    causes = group_of(cause).select_related("flow")
+    facts = [(found.pk, found.classification, found.flow.is_auto_retrying) for found in causes]
     begins = Q(
         cause__in=[pk for pk, classification, is_on in facts if classification in TRIED_AGAIN and is_on],
         next_attempt_at__isnull=True, unit=ErrorUnit.RECORD, in_doubt=False, attempts__lt=MOST_ATTEMPTS,
@@ -116,7 +117,9 @@ def _steer(cause: Cause, member: Member) -> BulkAct | None:
 
 
 # --- snooze ----------------------------------------------------------------------------------------------------------
-def snooze_cause(*, cause: Cause, member: Member, until: datetime | None = None, errors: int | None = None) -> None:
+def snooze_cause(
+    *, cause: Cause, member: Member | None, until: datetime | None = None, errors: int | None = None
+) -> None:
     """Out of sight until a time, or until that many more errors have come. Raises CauseRefused."""
     if until is None and errors is None:
         raise CauseRefused("Say until when to snooze, or for how many more errors.")
@@ -132,7 +135,9 @@ def wake_cause(*, cause: Cause, member: Member) -> None:
     _set_state(cause, member, "cause.wake", CauseState.ONGOING, None, None)
 
 
-def _set_state(cause: Cause, member: Member, act: str, state: str, until: datetime | None, errors: int | None) -> None:
+def _set_state(
+    cause: Cause, member: Member | None, act: str, state: str, until: datetime | None, errors: int | None
+) -> None:
     head = head_of(cause)
     with transaction.atomic():
         _lock(Cause.objects.of(head.account_id).filter(pk=head.pk), head.account_id)
@@ -140,7 +145,7 @@ def _set_state(cause: Cause, member: Member, act: str, state: str, until: dateti
         rows.update(state=state, snoozed_until=until, snooze_until_count=errors)
         after = {"state": state, "until": until.isoformat() if until else None, "errors": errors}
         record_audit(
-            account=head.account_id, actor=Actor.member(member), act=act, target=head,
+            account=head.account_id, actor=Actor.member(member) if member else SYSTEM, act=act, target=head,
             before={"state": head.state}, after=after,
         )  # fmt: skip
     head.state, head.snoozed_until, head.snooze_until_count = state, until, errors

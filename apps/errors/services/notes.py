@@ -117,14 +117,25 @@ def comment_on_error(*, error: Error, member: Member, text: str) -> Comment:
     comment = Comment(account_id=error.account_id, error=error, member=member, text=words)
     comment.save(force_insert=True)
     keep_has_notes(error.account_id, [error.pk])
+    _record_comment(comment, error, member)
     return comment
 
 
+@transaction.atomic
 def comment_on_cause(*, cause: Cause, member: Member, text: str) -> Comment:
     """Raises NoteRefused for a text that is blank or too long."""
     comment = Comment(account_id=cause.account_id, cause=cause, member=member, text=_comment_text(text))
     comment.save(force_insert=True)
+    _record_comment(comment, cause, member)
     return comment
+
+
+def _record_comment(comment: Comment, target: Error | Cause, member: Member) -> None:
+    """That somebody commented; what was written stands with the comment."""
+    record_audit(
+        account=comment.account_id, actor=Actor.member(member), act=f"{target._meta.model_name}.comment",
+        target=target, after={"comment": comment.pk},
+    )  # fmt: skip
 
 
 def _comment_text(text: str) -> str:

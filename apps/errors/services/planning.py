@@ -75,7 +75,7 @@ def retry_conditions(account: Account, *, includes_resolved: bool, now: datetime
         (RETRYING, RETRIED_ALREADY),
         *resolved,
         (Q(retry_data__isnull=True) | Q(retry_data__purged_at__isnull=False), "its retry data are gone"),
-        (Q(occurred_at__lt=now - timedelta(days=account.retention_days)), "is older than the retention"),
+        (Q(occurred_at__lt=now - timedelta(days=account.retention_days), keep=False), "is older than the retention"),
         (
             Q(step__removed_at__isnull=False) | Q(retry_data__from_step__removed_at__isnull=False),
             "its step was removed",

@@ -25,7 +25,8 @@ def locked_errors(account: int, ids: list[int]) -> list[Error]:
 
 def resolve_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
     """Error id -> what came of it."""
-    return _settle(act, ids, Reason.MANUAL, RESOLVE_CONDITIONS, "resolved")
+    reason = Reason.RULE if "rule" in act.options else Reason.MANUAL
+    return _settle(act, ids, reason, RESOLVE_CONDITIONS, "resolved")
 
 
 def sent_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:

@@ -91,6 +91,7 @@ def _run_of(act: BulkAct, name: str, error: Error, data: RetryData, flow: Flow, 
     if name not in runs:
         run = new_retry_run(
             flow, data.from_step, kind=RunKind.RETRY, revision=revision, member=act.member_id,
+            trigger=Trigger.RULE if "rule" in act.options else Trigger.MANUAL,
             includes_rest=bool(act.options.get("includes_rest")), is_forced=bool(act.options.get("is_forced")),
         )  # fmt: skip
         if error.unit != ErrorUnit.RECORD:
@@ -101,7 +102,14 @@ def _run_of(act: BulkAct, name: str, error: Error, data: RetryData, flow: Flow, 
 
 
 def new_retry_run(
-    flow: Flow, start: Step, *, kind: str, revision: int | None, member: int | None = None, **options: bool
+    flow: Flow,
+    start: Step,
+    *,
+    kind: str,
+    revision: int | None,
+    trigger: str = Trigger.AUTO,
+    member: int | None = None,
+    **options: bool,
 ) -> Run:
     """A queued run that waits until `begin_run`, so that all its errors are marked first.
 
@@ -115,7 +123,7 @@ def new_retry_run(
         kind=kind,
         revision_id=revision,
         start_step=start,
-        trigger=Trigger.AUTO if kind == RunKind.AUTO_RETRY else Trigger.MANUAL,
+        trigger=trigger,
         started_by_id=member,
         wait_reason=COLLECTING,
         **options,

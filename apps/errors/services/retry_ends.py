@@ -71,7 +71,7 @@ def _give_schedule_back(run: Run, errors: list[Error], due: Mapping[int, datetim
     now = read_now()
     is_canceled = run.cancel_requested_at is not None
     planned = [(e, at) for e in errors if (at := due[e.pk]) is not None and (at > now or is_canceled)]
-    if not planned or not run.flow.auto_resolve:
+    if not planned or not run.flow.is_auto_retrying:
         return
     causes = Cause.objects.of(run.account_id).filter(pk__in={e.cause_id for e, _ in planned})
     tried = set(causes.filter(classification__in=TRIED_AGAIN).values_list("pk", flat=True))

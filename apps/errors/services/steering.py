@@ -16,7 +16,9 @@ def classify_chunk(act: BulkAct, ids: list[int]) -> dict[int, str]:
     errors = locked_errors(act.account_id, ids)
     causes = Cause.objects.of(act.account_id).filter(pk__in={e.cause_id for e in errors})
     classes = dict(causes.values_list("pk", "classification"))
-    flows = Flow.objects.of(act.account_id).filter(pk__in={e.flow_id for e in errors}, auto_resolve=True)
+    flows = Flow.objects.of(act.account_id).filter(
+        pk__in={e.flow_id for e in errors}, auto_resolve=True, auto_retry=True
+    )
     trying = set(flows.values_list("pk", flat=True))
     now = read_now()
     results = {}

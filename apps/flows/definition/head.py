@@ -68,6 +68,7 @@ class Head(Part):
     run_after: Key | None = None
     overlap: Literal["skip", "queue", "allow"] = "queue"
     auto_resolve: bool = True
+    auto_retry: bool = True
     workflow_retry: WorkflowRetryPart | None = None
     scope: Literal["none", "record", "page", "run"] | None = None
     max_records: int | None = Field(None, ge=1, le=MAX_RECORDS)

@@ -223,3 +223,9 @@ def written(value: Any) -> str:
         return json.dumps(value)
     text: str = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=inf)
     return text.strip()[1:-1]
+
+
+def dumped(value: Any) -> str:
+    """A whole definition written anew, its fields in their order."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
+    return text

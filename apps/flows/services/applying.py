@@ -146,13 +146,15 @@ def write_flow(account: Account, definition: Definition, present: Flow | None) -
     flow = present or Flow(account=account, key=definition.head.flow)
     values = columns_of(account, definition, flow, integration)
     changed = [name for name, value in values.items() if getattr(flow, name) != value]
+    due_before = flow.next_due_at
     for name in changed:
         setattr(flow, name, values[name])
     if {"enabled", "cron", "time_zone", "removed_at"} & set(changed) or (flow.cron and flow.next_due_at is None):
         flow.next_due_at = next_due_of(flow)
     if "auto_resolve" in changed and flow.auto_resolve:
         flow.auto_resolve_since = read_now()
-    flow.save()
+    if changed or present is None or flow.next_due_at != due_before:
+        flow.save()
     if present is None:
         return flow, [*changes, "new flow"]
     return flow, [*changes, *(f"{name.removesuffix('_id').replace('_', ' ')} changed" for name in changed)]
@@ -168,6 +170,7 @@ def columns_of(account: Account, definition: Definition, flow: Flow, integration
         "description": head.description,
         "enabled": flow.enabled if head.enabled is None else head.enabled,
         "auto_resolve": head.auto_resolve,
+        "auto_retry": head.auto_retry,
         "overlap": head.overlap,
         "cron": head.schedule.cron if head.schedule else "",
         "time_zone": head.schedule.time_zone if head.schedule else "",

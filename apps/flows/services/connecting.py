@@ -51,7 +51,7 @@ def set_connection(
         present=present, name=name, kind=kind, config=config, secrets=secrets or {}
     )
     connection = present or Connection(account=account, environment=environment, name=name)
-    before = {"config": connection.config} if present else None
+    before = {"kind": connection.kind, "config": connection.config} if present else None
     connection.kind, connection.config = kind, plain
     connection.max_concurrency = getattr(checked, "max_concurrency", None)
     connection.max_rate = getattr(checked, "max_rate", None)

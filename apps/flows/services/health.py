@@ -7,6 +7,7 @@ intervals brings it back.
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -15,7 +16,7 @@ from apps.accounts.services import SYSTEM, record_audit
 from apps.core.clock import database_now, read_now
 from apps.core.ids import Kind, wire_id
 from apps.core.text import short, storable
-from apps.flows.models import Connection, ConnectionState
+from apps.flows.models import Connection, ConnectionState, Step
 from apps.webhooks.models import Event
 from apps.webhooks.services import announce
 
@@ -39,7 +40,7 @@ def note_outage(*, account_id: int, environment: str, name: str, message: str) -
         connection = mine.get()
         after = {"failures": connection.failures, "error": connection.last_error}
         record_audit(account=account_id, actor=SYSTEM, act="connection.offline", target=connection, after=after)
-        announce(account=account_id, event=Event.CONNECTION_OFFLINE, facts=told_of(connection) | after)
+        _tell(connection, Event.CONNECTION_OFFLINE, after)
 
 
 def note_success(*, account_id: int, environment: str, names: Iterable[str]) -> None:
@@ -91,12 +92,16 @@ def bring_online(connection: Connection, *, waited: Mapping[str, int] | None = N
                 before={"offline_since": since},
                 after=waited,
             )
-            facts = told_of(connection) | {"offlineSince": since}
-            announce(account=connection.account_id, event=Event.CONNECTION_ONLINE, facts=facts)
+            _tell(connection, Event.CONNECTION_ONLINE, {"offlineSince": since})
     return bool(back)
 
 
-def told_of(connection: Connection) -> dict[str, str]:
-    """What webhooks are told of a connection."""
+def _tell(connection: Connection, event: Event, more: Mapping[str, Any]) -> None:
+    """To the webhooks of the account, and of the integrations whose flows use the connection."""
     own = wire_id(Kind.CONNECTION, connection.pk)
-    return {"_connectionId": own, "name": connection.name, "environment": connection.environment}
+    facts = {"_connectionId": own, "name": connection.name, "environment": connection.environment, **more}
+    using = (
+        Step.objects.of(connection.account_id).present().filter(connection=connection, flow__removed_at__isnull=True)
+    )
+    integrations = using.order_by().values("flow__integration_id")
+    announce(account=connection.account_id, event=event, facts=facts, integrations=integrations)

@@ -1,0 +1,33 @@
+"""From which network address a request comes."""
+
+from ipaddress import IPv6Address, ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+
+HOUSE_BITS = 64
+"""So long is the part of an IPv6 address that names a house; the rest a guest there chooses freely."""
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address, or nothing if nobody knows it. Behind a proxy it is what that one wrote last: the parts before were
+    sent by the client, who may write there what he likes."""
+    told = request.META.get("REMOTE_ADDR", "")
+    if settings.BEHIND_PROXY:
+        told = request.headers.get("X-Forwarded-For", told).rpartition(",")[2].strip()
+    try:
+        return str(ip_address(told))
+    except ValueError:
+        return ""
+
+
+def network_of(address: str) -> str:
+    """What is counted as one address: of IPv6 the first half."""
+    if not address:
+        return ""
+    parsed = ip_address(address)
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{IPv6Address(int(parsed) >> HOUSE_BITS << HOUSE_BITS)}/{HOUSE_BITS}"
