@@ -13,6 +13,7 @@ from apps.errors.models import Rule, Tag
 from apps.errors.rules.definition import WAYS, Acts, Conditions, Definition, plain
 from apps.errors.states import Classification
 from apps.flows.models import Flow, Integration
+from apps.notifications.models import Channel
 
 WHOLE = {"autocomplete": "off", "spellcheck": "false"}
 NOTHING, RESOLVE, RETRY = "", "resolve", "retry"
@@ -60,6 +61,12 @@ class RuleForm(forms.Form):
     )
     snooze_hours = whole_number("Snooze its root cause, hours")
     disable_flow = forms.BooleanField(required=False, label="Disable the flow")
+    notify_members = forms.MultipleChoiceField(
+        required=False, label="Notify members, by e-mail", widget=forms.CheckboxSelectMultiple
+    )
+    notify_channels = forms.MultipleChoiceField(
+        required=False, label="Notify channels", widget=forms.CheckboxSelectMultiple
+    )
 
     acts_per_hour = whole_number("Errors per hour, at most", "The others wait for the next hour.", 100)
     most_retries = whole_number("Retries of one record, at most", "Then the rule leaves the record alone.", 3)
@@ -72,7 +79,10 @@ class RuleForm(forms.Form):
         members = Member.objects.of(account).filter(disabled_at__isnull=True).select_related("user")
         self._offer("integration", integrations.values_list("pk", "name"), ANY)
         self._offer("flow", flows.values_list("pk", "name"), ANY)
-        self._offer("assignee", sorted(((m.pk, person(m)) for m in members), key=lambda one: one[1]), [("", "nobody")])
+        people = sorted(((m.pk, person(m)) for m in members), key=lambda one: one[1])
+        self._offer("assignee", people, [("", "nobody")])
+        self._offer("notify_members", people)
+        self._offer("notify_channels", Channel.objects.of(account).order_by("name").values_list("pk", "name"))
         self._offer("tags", Tag.objects.of(account).order_by("name").values_list("pk", "name"))
 
     def _offer(self, name: str, found: Iterable[tuple[int, str]], first: list[tuple[str, str]] | None = None) -> None:
@@ -114,6 +124,8 @@ class RuleForm(forms.Form):
             resolve=given["settle"] == RESOLVE,
             snooze_hours=given["snooze_hours"] or 0,
             disable_flow=given["disable_flow"],
+            notify_members=tuple(int(key) for key in given["notify_members"]),
+            notify_channels=tuple(int(key) for key in given["notify_channels"]),
         )
 
 
@@ -148,6 +160,8 @@ def shown(rule: Rule) -> dict[str, Any]:
         "changes": "\n".join(f"{change['field']} = {value_text(change['value'])}" for change in acts.changes),
         "snooze_hours": acts.snooze_hours or None,
         "disable_flow": acts.disable_flow,
+        "notify_members": [str(key) for key in acts.notify_members],
+        "notify_channels": [str(key) for key in acts.notify_channels],
         "acts_per_hour": definition.acts_per_hour,
         "most_retries": definition.most_retries,
     }

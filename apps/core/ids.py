@@ -34,6 +34,7 @@ class Kind(IntEnum):
     BULK_ACT = 0x13
     WEBHOOK = 0x14
     WEBHOOK_DELIVERY = 0x15
+    RULE_REVISION = 0x16
 
     def __init__(self, number: int) -> None:
         self.beginning = f"{number:08x}"

@@ -245,6 +245,29 @@ def threshold(message: Message) -> Letter:
     return _alarm(message, title, " ".join(said), [found])
 
 
+def rule_met(message: Message) -> Letter:
+    """The errors of a flow that a rule met together; one query for those that are told in full."""
+    facts, environment = message.facts, message.environment
+    errors = [error for _, error in sorted(errors_of(message.account_id, facts["ids"]).items(), reverse=True)]
+    open_url = links.page("flow-errors", facts["flow"], environment=environment)
+    rest = facts["count"] - len(errors)
+    more = Link(f"{rest:,} more error{plural(rest)}", open_url) if rest > 0 else None
+    found = [Link("Open", open_url)]
+    if any(not error.reason for error in errors):
+        told = {"flow": facts["flow"], "newest": facts["ids"][0], "environment": environment}
+        found += [Link(act.capitalize(), links.act_on_flow(act, **told)) for act in ("retry", "resolve")]
+    section = Section(
+        title=facts["name"],
+        above=facts["integration"],
+        href=links.page("flow", facts["flow"], environment=environment),
+        groups=(Group("Met", tuple(detail_of(error) for error in errors), more),),
+        links=tuple(found),
+    )
+    title = f"Rule {facts['rule']} met {facts['count']:,} error{plural(facts['count'])} in {facts['name']}"
+    rule = Link("Open the rule", links.page("rule", facts["rule_id"], environment=environment))
+    return replace(_alarm(message, title, "", [rule]), sections=(section,))
+
+
 def test(message: Message) -> Letter:
     said = "This is a test of Flowmend's notifications. Nothing has happened."
     found = Link("Open the notifications", links.page("notification-list", environment=message.environment))
@@ -273,5 +296,6 @@ ALARMS = {
     MessageKind.CONNECTION_OFFLINE: connection_offline,
     MessageKind.CONNECTION_ONLINE: connection_online,
     MessageKind.THRESHOLD: threshold,
+    MessageKind.RULE_MET: rule_met,
     MessageKind.TEST: test,
 }

@@ -28,6 +28,7 @@ class MessageKind(models.TextChoices):
     CONNECTION_OFFLINE = "connection_offline", "Connection offline"
     CONNECTION_ONLINE = "connection_online", "Connection online"
     THRESHOLD = "threshold", "Threshold passed"
+    RULE_MET = "rule_met", "Rule met errors"
     TEST = "test", "Test"
 
 

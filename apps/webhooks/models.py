@@ -18,6 +18,7 @@ class Event(models.TextChoices):
     RUN_FINISHED = "run.finished", "A run ended"
     CONNECTION_OFFLINE = "connection.offline", "A connection went offline"
     CONNECTION_ONLINE = "connection.online", "A connection is online again"
+    RULE_MET = "rule.met", "A rule that notifies met errors"
 
 
 TEST = "webhook.test"

@@ -187,10 +187,11 @@ def announce(
 
 
 def is_told_at_once(event: Event, facts: Mapping[str, Any]) -> bool:
-    """Connections that go and come, and runs that failed for good; not retries, whose errors are told as such."""
+    """Connections that go and come, what rules notify of, and runs that failed for good; not retries, whose errors are
+    told as such."""
     if event == Event.RUN_FINISHED:
         return facts.get("status") == "failed" and facts.get("type") == "flow"
-    return event in (Event.CONNECTION_OFFLINE, Event.CONNECTION_ONLINE)
+    return event in (Event.CONNECTION_OFFLINE, Event.CONNECTION_ONLINE, Event.RULE_MET)
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from apps.errors.rules.definition import Acts, Conditions, Definition
 from apps.errors.rules.looking import look_by_rule
 from apps.errors.services.rules import save_rule, switch_rule
 from apps.flows.models import Step
+from apps.notifications.channels import add_channel
 from tests.console.screens import html_of, keyed_error, signed_in, text_of
 from tests.factories import make_account, make_member, make_retry_data, make_run
 
@@ -81,12 +82,14 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(page: Client, step
 
 def test_every_field_of_the_form_comes_back(page: Client, account: Account, member: Member, step: Step) -> None:
     tag = Tag.unscoped.create(account=account, name="known")
+    ops, _ = add_channel(account=account, by=member, name="ops", kind="slack", address="http://127.0.0.1:9/hook")
+    failed(step, "A")
     given = {
         "name": "All", "integration": step.flow.integration_id, "flow": step.flow_id, "classification": "value",
         "source": "lookup", "code": "404", "text": "airport", "field": "place.iata", "way": "holds", "value": "BA",
         "older_than_minutes": 5, "at_least": 3, "tags": [tag.pk], "assignee": member.pk, "settle": "retry",
         "changes": 'airport = KJFK\ncount = 5\ncode = "5"', "snooze_hours": 2, "disable_flow": "on",
-        "acts_per_hour": 7, "most_retries": 2,
+        "acts_per_hour": 7, "most_retries": 2, "notify_members": [member.pk], "notify_channels": [ops.pk],
     }  # fmt: skip
     page.post(f"{PAGE}new/", given)
     rule = Rule.unscoped.get()
@@ -101,6 +104,15 @@ def test_every_field_of_the_form_comes_back(page: Client, account: Account, memb
     text = text_of(html_of(page, f"{PAGE}{rule.pk}/"))
     assert "flow Orders, class Value, source lookup, code 404, text “airport”, place.iata holds BA" in text
     assert "set airport to KJFK, set count to 5, set code to &quot;5&quot;, retry" in text
+    assert f"disable the flow, notify {member}, ops" in text
+
+
+def test_the_back_test_says_how_often_a_rule_would_have_notified(page: Client, member: Member, step: Step) -> None:
+    failed(step, "A")
+    acts = Acts(notify_members=(member.pk,))
+    rule = save_rule(member=member, name="Watch", definition=Definition(Conditions(source="application"), acts))
+    text = text_of(html_of(page, f"{PAGE}{rule.pk}/?days=7"))
+    assert "It would have notified about 1 time, each time 1 member or channel." in text
 
 
 def test_a_rule_is_changed_and_removed(page: Client, rule: Rule) -> None:

@@ -18,6 +18,7 @@ from apps.errors.services.rules import remove_rule, save_rule, switch_rule
 from apps.execution.ruling import hint_rules
 from apps.flows.models import Flow, Step
 from apps.runs.models import Run
+from apps.webhooks.models import Announcement
 from tests.factories import (
     make_account,
     make_cause,
@@ -215,6 +216,19 @@ def test_it_disables_the_flow(member: Member, cause: Cause, flow: Flow) -> None:
     assert AuditEntry.unscoped.get(act="flow.disable").actor_kind == "rule"
 
 
+def test_it_announces_once_what_it_met_together_in_a_flow(member: Member, cause: Cause, flow: Flow) -> None:
+    rule = rule_of(member, Acts(notify_members=(member.pk,)))
+    for key in "AB":
+        error_of(cause, key)
+    error_of(make_cause(step_of(make_flow(member.account)), code="503"))
+    look(rule)
+    look(rule)
+    told = [row.facts for row in Announcement.unscoped.filter(event="rule.met").order_by("pk")]
+    assert [(facts["rule"], facts["numError"]) for facts in told] == [("Known@1", 2), ("Known@1", 1)]
+    entries = AuditEntry.unscoped.filter(act="rule.notify", actor_kind="rule").order_by("pk")
+    assert [entry.after["errors"] for entry in entries] == [2, 1]
+
+
 def test_what_a_rule_resolved_can_be_reopened(member: Member, cause: Cause) -> None:
     rule = rule_of(member)
     error = error_of(cause)
@@ -373,7 +387,7 @@ def test_a_back_test_tells_what_would_have_been_met(member: Member, cause: Cause
     past(cause, timedelta(days=9))
     found = back_test(member.account, "production", Conditions(code="503"), 7)
     assert (found.matched, found.causes, found.flows, found.still_open, found.busiest) == (2, 1, 1, 1, 1)
-    assert found.sample == [newest, resolved]
+    assert (found.sample, found.bursts) == ([newest, resolved], 2)
     assert back_test(member.account, "production", Conditions(code="503"), 30).matched == 3
     assert back_test(member.account, "sandbox", Conditions(code="503"), 30).matched == 0
     assert back_test(make_account(), "production", Conditions(code="503"), 30).matched == 0

@@ -4,16 +4,22 @@ from datetime import time
 
 import pytest
 
+from apps.accounts.models import Member
 from apps.engine.plan import WorkflowRetry
+from apps.errors.rules.definition import Acts, Conditions, Definition
+from apps.errors.rules.looking import look_by_rule
+from apps.errors.services.rules import save_rule, switch_rule
 from apps.flows.models import Connection, Step
 from apps.flows.services.health import bring_online, note_outage
-from apps.notifications.models import Subscription
+from apps.notifications.channels import add_channel
+from apps.notifications.models import MessageDelivery, Subscription
 from apps.notifications.services import set_preference
 from apps.runs.models import Run
 from apps.runs.reruns import end_failed
 from apps.runs.services import start_run
 from apps.webhooks.models import Announcement
-from tests.factories import make_connection, make_flow, make_member
+from tests.conftest import NOON
+from tests.factories import make_connection, make_flow, make_member, make_user
 from tests.notifications.story import at, subjects, subscribed, work
 from tests.scenarios.retry_world import records, run_once
 
@@ -76,6 +82,29 @@ def test_a_connection_that_goes_and_comes_is_told_at_once_each_time_once(account
     work(3.1)
     work(4)
     assert subjects(post) == ["Connection Shop is online again"]
+
+
+def test_a_rule_notifies_the_members_and_channels_that_it_names(account, mara, world, post):
+    """Whatever they have subscribed to; but nobody who does not see the flow, and nobody who has left."""
+    blind, gone = Member.unscoped.create(account=account, user=make_user(), role=""), make_member(account)
+    ops, _ = add_channel(account=account, by=mara, name="ops", kind="slack", address="http://127.0.0.1:9/hook")
+    acts = Acts(notify_members=(mara.pk, blind.pk, gone.pk), notify_channels=(ops.pk,))
+    rule = save_rule(member=mara, name="Watch", definition=Definition(Conditions(flow=world.flow.pk), acts))
+    switch_rule(rule=rule, member=mara, mode="on")
+    Member.unscoped.filter(pk=gone.pk).update(disabled_at=NOON)
+    with at(1):
+        world.refuse(1, 2)
+        run_once(world, records(1, 2))
+        look_by_rule(account.pk, rule.pk)
+    work(2)
+    work(3)
+    (mail,) = post.taken
+    assert (mail.recipients, mail.subject) == (("mara@example.org",), "Rule Watch@1 met 2 errors in Orders")
+    text = mail.message.get_body(("plain",)).get_content()
+    assert "key 1" in text
+    assert "/errors/retry?all=1" in text
+    told = {(row.message.kind, row.member, row.channel) for row in MessageDelivery.unscoped.all()}
+    assert told == {("rule_met", mara, None), ("rule_met", None, ops)}
 
 
 def test_in_quiet_hours_it_is_told_when_they_end(account, mara, post):

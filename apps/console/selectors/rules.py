@@ -17,6 +17,7 @@ from apps.errors.rule_models import HitState
 from apps.errors.rules.definition import WAYS, Definition
 from apps.errors.states import Classification
 from apps.flows.models import Flow, Integration
+from apps.notifications.models import Channel
 
 CLASSES = dict(Classification.choices)
 PAGE_SIZE = 25
@@ -25,12 +26,13 @@ MOST_REVISIONS = 20
 
 @dataclass(frozen=True)
 class Names:
-    """What the ids in definitions are called; one query each for four kinds, whatever the number of rules."""
+    """What the ids in definitions are called; one query each for five kinds, whatever the number of rules."""
 
     flows: Mapping[int, str]
     integrations: Mapping[int, str]
     tags: Mapping[int, str]
     members: Mapping[int, str]
+    channels: Mapping[int, str]
 
 
 def names_of(account: Account) -> Names:
@@ -40,6 +42,7 @@ def names_of(account: Account) -> Names:
         dict(Integration.objects.of(account).values_list("pk", "name")),
         dict(Tag.objects.of(account).values_list("pk", "name")),
         {member.pk: person(member) for member in members},
+        dict(Channel.objects.of(account).values_list("pk", "name")),
     )
 
 
@@ -101,7 +104,10 @@ def acts_words(definition: Definition, names: Names) -> list[str]:
     found += ["retry"] if acts.retry else []
     found += ["resolve"] if acts.resolve else []
     found += [f"snooze its root cause for {acts.snooze_hours:,} h"] if acts.snooze_hours else []
-    return found + (["disable the flow"] if acts.disable_flow else [])
+    found += ["disable the flow"] if acts.disable_flow else []
+    told = [names.members.get(member, "a member who is gone") for member in acts.notify_members]
+    told += [names.channels.get(channel, "a channel that is gone") for channel in acts.notify_channels]
+    return found + ([f"notify {', '.join(told)}"] if told else [])
 
 
 def value_text(value: Any) -> str:

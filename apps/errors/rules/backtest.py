@@ -18,7 +18,8 @@ SAMPLE = 10
 
 @dataclass(frozen=True)
 class BackTest:
-    """`matched` of the newest errors that were looked at; `busiest` is the most within one hour of the clock."""
+    """`matched` of the newest errors that were looked at; `busiest` is the most within one hour of the clock; `bursts`
+    is in how many minutes each flow had some, which is how often a rule that notifies would have done so at least."""
 
     days: int
     matched: int
@@ -27,6 +28,7 @@ class BackTest:
     causes: int
     flows: int
     still_open: int
+    bursts: int
     sample: Sequence[Error]
 
 
@@ -52,5 +54,6 @@ def back_test(
         len({cause for _, _, cause, _, _ in found}),
         len({flow for _, _, _, flow, _ in found}),
         sum(state == "open" for *_, state in found),
+        len({(flow, int(at.timestamp()) // 60) for _, at, _, flow, _ in found}),
         list(sample.defer("effects")),
     )

@@ -56,7 +56,8 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """What is done with an error that matches, in this order. `changes` set fields of its retry data."""
+    """What is done with an error that matches, in this order. `changes` set fields of its retry data; who is notified
+    is told once of all that is met together in a flow."""
 
     tags: Sequence[int] = ()
     assignee: int | None = None
@@ -65,6 +66,8 @@ class Acts:
     resolve: bool = False
     snooze_hours: int = 0
     disable_flow: bool = False
+    notify_members: Sequence[int] = ()
+    notify_channels: Sequence[int] = ()
 
     @property
     def is_none(self) -> bool:
@@ -72,6 +75,11 @@ class Acts:
 
     def as_changes(self) -> list[Change]:
         return [Change("set", str(change["field"]), change["value"]) for change in self.changes]
+
+    @property
+    def told(self) -> int:
+        """How many members and channels it notifies."""
+        return len(self.notify_members) + len(self.notify_channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,8 @@ class Definition:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Definition":
-        acts = dict(stored["acts"]) | {name: tuple(stored["acts"].get(name, ())) for name in ("tags", "changes")}
+        lists = ("tags", "changes", "notify_members", "notify_channels")
+        acts = dict(stored["acts"]) | {name: tuple(stored["acts"].get(name, ())) for name in lists}
         rest = {name: stored[name] for name in ("acts_per_hour", "most_retries")}
         return cls(Conditions(**stored["conditions"]), Acts(**acts), **rest)
 

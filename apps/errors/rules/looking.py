@@ -21,6 +21,7 @@ from apps.errors.querysets import OPEN
 from apps.errors.rule_models import HitState, RuleMode
 from apps.errors.rules.definition import Acts, Definition
 from apps.errors.rules.matching import not_met_by, open_matches, with_field
+from apps.errors.rules.telling import announce_met
 from apps.errors.services.acts import EVERY, freeze_act, perform_act
 from apps.errors.services.causes import is_awake, snooze_cause
 from apps.errors.states import BulkKind
@@ -190,6 +191,8 @@ def _begin_acts(rule: Rule, acts: Acts, errors: Sequence[Error]) -> list[BulkAct
             _snooze(rule, acts, errors)
         if acts.disable_flow:
             _disable(rule, errors)
+        if acts.told:
+            announce_met(rule, errors)
     return begun
 
 

@@ -39,7 +39,7 @@ def save_rule(
     locked: Rule = Rule.objects.of(account).select_for_update(of=("self",)).select_related("revision").get(pk=rule.pk)
     before = _facts(locked)
     locked.name = cleaned
-    if locked.revision is None or locked.revision.definition != definition.stored():
+    if locked.revision is None or Definition.of(locked.revision.definition).stored() != definition.stored():
         locked.revision = _revise(locked, definition, member)
     if _facts(locked) != before:
         locked.save(update_fields=["name", "revision"])
@@ -145,3 +145,5 @@ def _refuse_strangers(account: Account, definition: Definition) -> None:
     active = Member.objects.of(account).filter(disabled_at__isnull=True)
     if acts.assignee is not None and not active.filter(pk=acts.assignee).exists():
         raise RuleRefused("Errors are assigned to active members of this account only.")
+    if active.filter(pk__in=acts.notify_members).count() != len(set(acts.notify_members)):
+        raise RuleRefused("Only active members of this account are notified.")
