@@ -81,10 +81,10 @@ class KeptAnswerAdmin(HistoryAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(EndlessAdmin):
-    list_display = ("at", "actor_kind", "member", "act", "object_kind", "object_id", "account")
+    list_display = ("at", "actor_kind", "member", "act", "object_kind", "object_id", "address", "account")
     list_filter = ("actor_kind", "at")
     list_select_related = ("member__user", "account")
-    search_fields = ("act", "object_kind", "=object_id")
+    search_fields = ("act", "object_kind", "=object_id", "=address")
 
 
 @admin.register(Profile)

@@ -222,6 +222,7 @@ class AuditEntry(HotScoped):
     act = models.CharField(max_length=64)
     object_kind = models.CharField(max_length=32)
     object_id = models.BigIntegerField(null=True, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True, help_text="Of the request; none for what workers do.")
     before = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
     after = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
 

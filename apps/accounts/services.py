@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Model
 
+from apps.accounts.client_address import present_address
 from apps.accounts.models import Account, ActorKind, AuditEntry, Member, Role, Token
 from apps.connectors.redaction import redact
 
@@ -87,6 +88,7 @@ def record_audit(
         act=act,
         object_kind=target._meta.model_name or "",
         object_id=target.pk,
+        address=present_address() or None,
         before=redact(before),
         after=redact(after),
     )

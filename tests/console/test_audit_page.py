@@ -50,6 +50,19 @@ def test_each_line_tells_who_did_what_to_which_object_and_what_changed(page: Cli
     assert f'href="{PAGE}?kind=flow&amp;object={acted.pk}"' in html
 
 
+def test_it_tells_from_which_address_a_request_did_it(page: Client, orders: Flow, settings: Any) -> None:
+    """By the same rule as the sign-in: behind a proxy what that one says. What a worker does comes from nowhere."""
+    settings.BEHIND_PROXY = True
+    page.post(f"/flows/{orders.pk}/disable", headers={"x-forwarded-for": "192.0.2.1, 2001:db8::7"})
+    enable_flow(flow=orders)
+    by_address = AuditEntry.unscoped.filter(object_kind="flow").order_by("pk").values_list("act", "address")
+    assert list(by_address) == [("flow.disable", "2001:db8::7"), ("flow.enable", None)]
+    assert "signed in 2001:db8::7 Disable flow" in text_of(html_of(page, PAGE))
+    answer = page.get(f"{PAGE}?act=flow.disable&format=jsonl")
+    (found,) = [orjson.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+    assert found["address"] == "2001:db8::7"
+
+
 def test_the_filters_narrow_the_log(page: Client, acted: Flow, member: Member, account: Account) -> None:
     other = make_flow(account)
     disable_flow(flow=other, member=member)
@@ -93,12 +106,13 @@ def test_the_log_as_a_file_is_what_the_filters_leave(page: Client, acted: Flow, 
     AuditEntry.unscoped.filter(act="flow.disable").update(after={"note": "=1+1"})
     answer = page.get(f"{PAGE}?kind=flow&format=csv")
     lines = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
-    assert lines[0] == ["at", "who", "by", "act", "object", "number", "name", "changes"]
+    assert lines[0] == ["at", "who", "by", "address", "act", "object", "number", "name", "changes"]
     assert [line[1:] for line in lines[1:]] == [
-        ["Command line", "command", "flow.enable", "flow", str(acted.pk), "Orders", "enabled: false -> true"],
+        ["Command line", "command", "", "flow.enable", "flow", str(acted.pk), "Orders", "enabled: false -> true"],
         [
             "Mara",
             "member",
+            "",
             "flow.disable",
             "flow",
             str(acted.pk),

@@ -33,7 +33,7 @@ from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 
 CHUNK = 1_000
-HEADER = ("at", "who", "by", "act", "object", "number", "name", "changes")
+HEADER = ("at", "who", "by", "address", "act", "object", "number", "name", "changes")
 
 
 @member_page
@@ -104,9 +104,8 @@ def every_row(account: Account, wanted: AuditFilter) -> Iterator[Row]:
 def line_of(row: Row) -> tuple[object, ...]:
     entry = row.entry
     changes = "; ".join(change_text(change) for change in row.changes)
-    return (
-        entry.at, row.who, entry.actor_kind, entry.act, entry.object_kind, entry.object_id, row.name, changes,
-    )  # fmt: skip
+    thing = (entry.object_kind, entry.object_id, row.name)
+    return (entry.at, row.who, entry.actor_kind, entry.address, entry.act, *thing, changes)
 
 
 def change_text(change: FieldChange) -> str:
@@ -131,6 +130,7 @@ def facts_of(row: Row) -> dict[str, object]:
         "who": row.who,
         "by": entry.actor_kind,
         "token": entry.token.prefix if entry.token is not None else None,
+        "address": entry.address,
         "act": entry.act,
         "object": {"kind": entry.object_kind, "number": entry.object_id, "name": row.name},
         "before": entry.before,
