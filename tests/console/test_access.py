@@ -115,8 +115,7 @@ class World:
 
 
 @pytest.fixture
-def world(settings: Any) -> World:
-    settings.DEBUG = True  # the page /design/ exists only then
+def world() -> World:
     account = make_account()
     for role in Role:
         if role is not Role.OWNER:
