@@ -26,7 +26,8 @@ from fido2.webauthn import (
 )
 
 from apps.accounts.models import Passkey
-from apps.accounts.second_factors import SecondFactorRefused, after_removal, record_of_user
+from apps.accounts.second_factors import SecondFactorRefused, after_removal
+from apps.accounts.sign_in_changes import record_of_user
 from apps.core.clock import read_now
 
 CHALLENGE = "passkey_challenge"

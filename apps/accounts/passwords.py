@@ -10,8 +10,8 @@ from django.utils.http import urlsafe_base64_encode
 
 from apps.accounts.guessing import forget_guesses
 from apps.accounts.letters import address_of, letter
-from apps.accounts.second_factors import record_of_user
 from apps.accounts.sessions import end_sessions
+from apps.accounts.sign_in_changes import record_of_user
 from apps.accounts.sign_in_models import Guessed
 from apps.core.queue import enqueue
 

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from apps.accounts.authenticator import matching_step, new_secret
 from apps.accounts.models import AuthenticatorApp, Passkey, RecoveryCode
 from apps.accounts.selectors import active_members
-from apps.accounts.services import Actor, record_audit
+from apps.accounts.sign_in_changes import record_of_user
 from apps.core.clock import read_now
 from apps.core.crypto import Sealed, open_json, rotate, seal_json
 
@@ -131,12 +131,6 @@ def hash_of_code(text: str) -> str:
 
 
 # --- around them ----------------------------------------------------------------------------------------------------
-def record_of_user(user: User, act: str, after: dict[str, object]) -> None:
-    """What a user does to his sign-in stands in the audit log of each of his accounts."""
-    for member in active_members(user):
-        record_audit(account=member.account_id, actor=Actor.member(member), act=act, target=member, after=after)
-
-
 def rotate_app(app: AuthenticatorApp) -> bool:
     """Seal the secret with the newest key. Raises `SecretUnreadableError`."""
     sealed = rotate(bytes(app.secret), app.secret_key_id)

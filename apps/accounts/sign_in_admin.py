@@ -1,11 +1,39 @@
 """How users sign in, for operators: who is locked out is let in, and lost second factors are removed."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpRequest
 
 from apps.accounts.models import AuthenticatorApp, GuessCount, Invitation, Passkey, RecoveryCode, UserSession
+from apps.accounts.sign_in_changes import record_of_user
 from apps.core.admin import HistoryAdmin, HouseAdmin
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class ToldUserAdmin(UserAdmin):
+    """A user is told when an operator changes how he signs in."""
+
+    NAMES = ("email", "username")
+
+    def save_model(self, request: Any, obj: User, form: Any, change: bool) -> None:
+        changed = [name for name in self.NAMES if change and name in form.changed_data]
+        before = {name: form.initial[name] for name in changed}
+        super().save_model(request, obj, form, change)
+        if changed:
+            after = {name: getattr(obj, name) for name in changed}
+            record_of_user(obj, "sign_in.change", after, before=before, by=request.user)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+        if request.resolver_match is not None and request.resolver_match.url_name == "auth_user_password_change":
+            record_of_user(obj, "password.change", {"user": obj.get_username()}, by=request.user)
+        return super().log_change(request, obj, message)
 
 
 class RemovableAdmin(HouseAdmin):
@@ -18,8 +46,17 @@ class RemovableAdmin(HouseAdmin):
         return False
 
 
+class FactorAdmin(RemovableAdmin):
+    """A second factor that is removed by an operator is told to its user."""
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for row in queryset:
+            record_of_user(row.user, "second_factor.remove", {"kind": row._meta.verbose_name}, by=request.user)
+        return super().log_deletions(request, queryset)
+
+
 @admin.register(AuthenticatorApp)
-class AuthenticatorAppAdmin(RemovableAdmin):
+class AuthenticatorAppAdmin(FactorAdmin):
     list_display = ("user", "created_at", "confirmed_at")
     list_filter = (("confirmed_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
@@ -27,7 +64,7 @@ class AuthenticatorAppAdmin(RemovableAdmin):
 
 
 @admin.register(Passkey)
-class PasskeyAdmin(RemovableAdmin):
+class PasskeyAdmin(FactorAdmin):
     list_display = ("name", "user", "created_at", "last_used_at")
     list_select_related = ("user",)
     search_fields = ("name", "user__username", "user__email")

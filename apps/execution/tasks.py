@@ -2,6 +2,7 @@
 
 from apps.accounts.invitations import send_mail_of
 from apps.accounts.passwords import send_reset_mail
+from apps.accounts.sign_in_changes import send_change_mail
 from apps.errors import services as errors
 from apps.errors.rules import looking
 from apps.execution import notifying
@@ -88,3 +89,8 @@ def send_invitation(invitation_id: int) -> None:
 def send_password_reset(user_id: int) -> None:
     """Send the link for a new password; to nobody where there is no such user."""
     send_reset_mail(user_id)
+
+
+def send_sign_in_change(account_id: int, entry_id: int) -> None:
+    """Tell a user by mail that how he signs in has changed, as the audit log says."""
+    send_change_mail(account_id, entry_id)
