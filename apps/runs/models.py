@@ -135,6 +135,9 @@ class Run(Leased, AccountScoped):
     not_before = models.DateTimeField(null=True, blank=True)
     hinted_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    stop_reason = models.TextField(
+        blank=True, help_text="Why it fails once the pages that other workers have in work are booked."
+    )
     canceled_by = models.ForeignKey(Member, null=True, blank=True, **FIRM)
     created_at = models.DateTimeField(default=wall_now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
