@@ -7,13 +7,14 @@ from enum import IntEnum
 from typing import Any
 
 from django.db.models import BigIntegerField, CharField, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Cast, Coalesce, Left
+from django.db.models.functions import Cast, Coalesce, Concat, Left
 
 from apps.accounts.models import Member
 from apps.accounts.reach import Reach
 from apps.core.pagination import KeysetPage, keyset_page
-from apps.errors.models import Comment, Error, RetryItem, RetryVersion
+from apps.errors.models import Comment, Error, RetryItem, RetryVersion, RuleHit
 from apps.errors.querysets import OPEN, RETRYING, ErrorQuerySet
+from apps.errors.rules.naming import DEALT
 from apps.errors.states import Passed, Reason
 
 PAGE_SIZE = 50
@@ -33,6 +34,7 @@ class EventKind(IntEnum):
     PASSED = 3
     RESOLVED = 4
     NOTED = 5
+    RULED = 6
 
 
 COLUMNS = ("happened_at", "kind", "number", "error_no", "run_no", "member_no", "word", "words", "other_no")
@@ -184,6 +186,7 @@ def _sources(reach: Reach, errors: ErrorQuerySet) -> "list[QuerySet[Any, Any]]":
     keys = errors.values("pk")
     items = RetryItem.objects.of(reach.account_id).filter(error__in=keys)
     versions = RetryVersion.objects.of(reach.account_id).filter(error__in=keys, version__gt=1)
+    hits = RuleHit.objects.of(reach.account_id).filter(error__in=keys, state__in=DEALT)
     comments = Comment.objects.of(reach.account_id).filter(error__in=keys)
     return [
         _columns(errors, EventKind.FAILED, F("occurred_at"), F("pk"), run=F("run")),
@@ -202,6 +205,10 @@ def _sources(reach: Reach, errors: ErrorQuerySet) -> "list[QuerySet[Any, Any]]":
         ),
         _columns(
             versions.order_by(), EventKind.EDITED, F("at"), F("error"), member=F("member"), other=F("version")
+        ),
+        _columns(
+            hits.order_by(), EventKind.RULED, F("at"), F("error"), word=F("state"), other=F("rule"),
+            text=Concat("rule__name", Value("@"), Cast("revision__number", CharField())),
         ),
         _columns(
             comments.order_by(), EventKind.NOTED, F("at"), F("error"), member=F("member"), text=Left("text", SHOWN_TEXT)

@@ -176,6 +176,8 @@ class Error(HotScoped):
     assignee = models.ForeignKey(Member, null=True, blank=True, **LOOSE)
     has_notes = models.BooleanField(default=False)
     keep = models.BooleanField(default=False)
+    ruled_by = ""
+    """The rule that resolved it, such as `Known@3`: where a list or its history has looked for it."""
 
     unscoped: ClassVar[models.Manager[Any]] = ErrorQuerySet.as_manager()
     objects: ClassVar[ScopedBy[ErrorQuerySet]] = ScopedBy()

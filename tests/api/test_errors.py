@@ -4,11 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from apps.accounts.models import Role
+from apps.accounts.models import Member, Role
 from apps.accounts.tokens import Scope
 from apps.core.ids import Kind, retry_data_key, wire_id
 from apps.core.pagination import Cursor
 from apps.errors.models import Error, ErrorTag, RetryData, RetryVersion, Tag
+from apps.errors.rules.definition import Acts, Conditions, Definition
+from apps.errors.rules.looking import look_by_rule
+from apps.errors.services.rules import save_rule, switch_rule
 from apps.errors.states import ErrorState, ErrorUnit, Passed, Reason
 from apps.runs.models import Capture, Run
 from tests.api.client import api_of
@@ -425,6 +428,22 @@ def test_root_causes_tell_merged_ones_as_one(api, step, django_assert_num_querie
     assert found["mergedIds"] == [wire_id(Kind.CAUSE, merged.pk)]
     assert api.call("GET", f"root-causes/{wire_id(Kind.CAUSE, merged.pk)}").json == found
     assert api.call("GET", "root-causes", state="resolved").json == []
+
+
+def test_a_rule_that_acted_is_named_with_its_revision(api, account, step, at):
+    error = failed(step)
+    Error.unscoped.filter(pk=error.pk).update(key_hash=hash_of("A-1"))
+    definition = Definition(Conditions(text="said no"), Acts(resolve=True))
+    member = Member.objects.of(account).get(role="owner")
+    rule = save_rule(member=member, name="Known", definition=definition)
+    switch_rule(rule=rule, member=member, mode="on", includes_open=True)
+    look_by_rule(account.pk, rule.pk)
+    (found,) = api.call("GET", f"{at}/resolved").json["resolved"]
+    assert (found["resolvedReason"], found["resolvedBy"]) == ("rule", "Known@1")
+    events = api.call("GET", "records/A-1").json["events"]
+    assert [(event["event"], event.get("outcome"), event.get("by")) for event in events] == [
+        ("resolved", "rule", None), ("ruled", "acted", "Known@1"), ("failed", None, None),
+    ]  # fmt: skip
 
 
 def test_a_records_journey_tells_what_happened_to_it(api, account, step):

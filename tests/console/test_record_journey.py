@@ -12,6 +12,9 @@ from apps.accounts.models import Account, Member, MemberRole, Role
 from apps.engine.records import key_hash
 from apps.errors import journey as records
 from apps.errors.models import Comment, Error, RetryItem, RetryVersion
+from apps.errors.rules.definition import Acts, Conditions, Definition
+from apps.errors.rules.looking import look_by_rule
+from apps.errors.services.rules import save_rule, switch_rule
 from apps.flows.models import Flow, Step
 from apps.runs.models import Run
 from tests.console.screens import html_of, keyed_error, signed_in, text_of
@@ -93,6 +96,23 @@ def test_what_resolved_an_error_by_itself_is_told_with_its_run(page: Client, ste
     assert f"The record went through Target: e-{Error.unscoped.get().pk} is resolved, by run r-{later.pk}" in text_of(
         html_of(page, "/records/A-17/")
     )
+
+
+def test_a_rule_that_acted_is_named_with_its_revision(page: Client, account: Account, step: Step) -> None:
+    member = make_member(account)
+    rule = save_rule(member=member, name="Known", definition=Definition(Conditions(text="price"), Acts(resolve=True)))
+    switch_rule(rule=rule, member=member, mode="on", includes_open=True)
+    error = keyed_error(make_run(step.flow), step, "A-17", message="Price is below zero")
+    look_by_rule(error.account_id, rule.pk)
+    assert happened(page) == ["resolved", "ruled", "failed"]
+    html = html_of(page, "/records/A-17/")
+    assert f"Rule Known@1 Acted on e-{error.pk}" in text_of(html)
+    assert f'href="/settings/rules/{rule.pk}/"' in html
+    drawer = f"/flows/{step.flow_id}/steps/{step.pk}/errors/{error.pk}/"
+    assert "Known@1 Acted" in text_of(html_of(page, f"{drawer}history/"))
+    assert "Resolved by a rule, Known@1" in text_of(html_of(page, f"{drawer}history/"))
+    assert "Resolved by a rule, Known@1" in text_of(html_of(page, drawer))
+    assert "Known@1" in text_of(html_of(page, f"/flows/{step.flow_id}/steps/{step.pk}/errors/resolved/"))
 
 
 def test_all_flows_are_told_and_one_of_them_can_be_chosen(

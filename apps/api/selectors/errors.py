@@ -19,9 +19,10 @@ from apps.api.queries import choice, many, moment, number, text, wire
 from apps.core.ids import Kind, retry_data_key, wire_id
 from apps.core.pagination import NEWEST_FIRST, keyset_page
 from apps.engine.records import key_hash
-from apps.errors.models import Cause, Error, ErrorTag, StepState
+from apps.errors.models import Cause, Error, ErrorTag, RuleRevision, StepState
 from apps.errors.querysets import RESOLVED, RETRYING, ErrorQuerySet
-from apps.errors.states import Classification, ErrorState
+from apps.errors.rules.naming import resolvers_of
+from apps.errors.states import Classification, ErrorState, Reason
 from apps.flows.models import Flow, Integration
 
 SAME_MILLISECOND = timedelta(microseconds=999)
@@ -152,6 +153,7 @@ class Shared:
     causes: Mapping[int, dict[str, Any]]
     emails: Mapping[int, str]
     tags: Mapping[int, Sequence[str]]
+    rules: Mapping[int, RuleRevision]
     days_kept: int
 
 
@@ -162,11 +164,12 @@ def facts_of(rows: ErrorQuerySet) -> "QuerySet[Any]":
 
 
 def rendered(account: Account, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """The answers of these rows. A query for their causes, one for people and one for tags if they have any."""
+    """The answers of these rows. A query for their causes, one for people, tags and rules if they have any."""
     shared = Shared(
         causes_of(account.pk, {row.cause_id for row in rows}),
         emails_of(account.pk, {key for row in rows for key in (row.assignee_id, row.resolved_by_id) if key}),
         tags_of(account.pk, [row.id for row in rows if row.has_notes]),
+        resolvers_of(account, [row.id for row in rows if row.reason == Reason.RULE]),
         account.retention_days,
     )
     return [answer_of(row, shared) for row in rows if row.cause_id in shared.causes]
@@ -235,10 +238,10 @@ def answer_of(row: Any, shared: Shared) -> dict[str, Any]:
     if row.retry_run_id is None and row.state == ErrorState.OPEN:
         found["status"] = "open"
         return found
-    return found | settled_facts(row, shared.emails)
+    return found | settled_facts(row, shared)
 
 
-def settled_facts(row: Any, emails: Mapping[int, str]) -> dict[str, Any]:
+def settled_facts(row: Any, shared: Shared) -> dict[str, Any]:
     """Of an error that is resolved or that a retry has: how, when and by whom."""
     if row.retry_run_id is not None:
         return {"status": "retrying", "_retryJobId": wire_id(Kind.RUN, row.retry_run_id)}
@@ -246,7 +249,7 @@ def settled_facts(row: Any, emails: Mapping[int, str]) -> dict[str, Any]:
         "status": "resolved",
         "resolvedAt": written(row.resolved_at),
         "resolvedReason": row.reason,
-        "resolvedBy": emails.get(row.resolved_by_id) or "auto",
+        "resolvedBy": shared.emails.get(row.resolved_by_id) or str(shared.rules.get(row.id, "auto")),
     }
 
 

@@ -43,7 +43,9 @@ class ErrorAnswer(Answer):
     status = serializers.ChoiceField(["open", "retrying", "resolved"])
     _retryJobId = WireId(Kind.RUN, required=False, help_text="The retry that has it.")
     resolvedAt = Moment(required=False)
-    resolvedBy = serializers.CharField(required=False, help_text="A member's e-mail address, or auto.")
+    resolvedBy = serializers.CharField(
+        required=False, help_text="A member's e-mail address, a rule such as Known@3, or auto."
+    )
     resolvedReason = serializers.ChoiceField(Reason.choices, required=False)
 
 

@@ -75,7 +75,7 @@ class EventAnswer(Answer):
     message = serializers.CharField(required=False, help_text="Of a failure.")
     outcome = serializers.CharField(source="word", required=False)
     text = serializers.CharField(required=False)
-    by = serializers.CharField(required=False, help_text="A member's e-mail address.")
+    by = serializers.CharField(required=False, help_text="A member's e-mail address, or a rule such as Known@3.")
 
 
 class JourneyAnswer(Answer):

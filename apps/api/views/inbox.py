@@ -168,6 +168,9 @@ class Journey(ApiView):
         }
 
 
+RULED = EventKind.RULED.name.lower()
+
+
 def event_answer(event: Event) -> dict[str, Any]:
     return {
         "at": event.at,
@@ -178,8 +181,8 @@ def event_answer(event: Event) -> dict[str, Any]:
         if event.kind == EventKind.FAILED.name.lower()
         else "",
         "word": event.word,
-        "text": event.text,
-        "by": event.member.user.email if event.member is not None else "",
+        "text": "" if event.kind == RULED else event.text,
+        "by": event.member.user.email if event.member is not None else event.text if event.kind == RULED else "",
     }
 
 

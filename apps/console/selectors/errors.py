@@ -12,9 +12,10 @@ from apps.console.access import Reach
 from apps.console.json_view import CodeView, code_view, value_view
 from apps.console.selectors.error_filters import ErrorFilter, matching, matching_causes
 from apps.core.pagination import Cursor, keyset_page
-from apps.errors.models import Cause, Error, RetryData, RetryItem, StepState
+from apps.errors.models import Cause, Error, RetryData, RetryItem, RuleHit, StepState
 from apps.errors.querysets import CauseQuerySet, ErrorQuerySet
-from apps.errors.states import ErrorState, ErrorUnit
+from apps.errors.rules.naming import hits_of, resolvers_of
+from apps.errors.states import ErrorState, ErrorUnit, Reason
 from apps.runs.models import Capture
 
 PAGE_SIZE = 50
@@ -95,8 +96,9 @@ def error_page(
 
 
 def name_people(rows: Sequence[Error]) -> None:
-    """Who has these errors, and who resolved them. Not joined: PostgreSQL took five times as long to plan a list of
-    nine tables as to read it."""
+    """Who has these errors, and who or which rule resolved them. Not joined: PostgreSQL took five times as long to plan
+    a list of nine tables as to read it."""
+    name_rules(rows)
     keys = {key for row in rows for key in (row.assignee_id, row.resolved_by_id) if key is not None}
     if not keys:
         return
@@ -106,6 +108,14 @@ def name_people(rows: Sequence[Error]) -> None:
             row.assignee = people[row.assignee_id]
         if row.resolved_by_id in people:
             row.resolved_by = people[row.resolved_by_id]
+
+
+def name_rules(rows: Sequence[Error]) -> None:
+    """Which rules resolved them; no query where none did."""
+    ruled = [row for row in rows if row.reason == Reason.RULE]
+    found = resolvers_of(ruled[0].account_id, [row.pk for row in ruled]) if ruled else {}
+    for row in ruled:
+        row.ruled_by = str(found.get(row.pk, ""))
 
 
 def _counted(page: ErrorPage, found: ErrorQuerySet, counting: CauseQuerySet | None, *, has_words: bool) -> ErrorPage:
@@ -191,6 +201,10 @@ class ErrorDetail:
         return same_record(self.error)
 
     @cached_property
+    def rules(self) -> list[RuleHit]:
+        return list(hits_of(self.error)[:MOST_HISTORY])
+
+    @cached_property
     def attempts(self) -> list[RetryItem]:
         rows = RetryItem.objects.of(self.error.account_id).filter(error=self.error)
         return list(rows.select_related("run", "member__user").order_by("-id")[:MOST_HISTORY])
@@ -255,4 +269,6 @@ def same_record(error: Error) -> list[Error]:
         linked |= Q(account=error.account_id, key_hash=error.key_hash, step=error.step_id)
     rows = Error.objects.of(error.account_id).filter(linked, flow=error.flow_id)
     found = rows.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
-    return list(found.select_related("run", "resolved_by__user").newest_first()[:MOST_HISTORY])
+    errors = list(found.select_related("run", "resolved_by__user").newest_first()[:MOST_HISTORY])
+    name_rules(errors)
+    return errors

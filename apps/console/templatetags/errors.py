@@ -19,6 +19,7 @@ from apps.console.wording import countdown_text
 from apps.core.clock import wall_now
 from apps.errors.journey import Event
 from apps.errors.models import KEY_SHOWN, Error, RetryItem
+from apps.errors.rule_models import HitState
 from apps.errors.schedule import MOST_ATTEMPTS, OFFSETS_S
 from apps.errors.states import ItemState
 
@@ -65,6 +66,12 @@ def attempt_words(state: str, outcome: str) -> str:
 def retry_words(event: Event) -> str:
     """The same of an attempt in the journey of a record."""
     return attempt_words(event.word, event.text)
+
+
+@register.filter
+def rule_words(event: Event) -> str:
+    """What a rule did: `Acted`, or why it did nothing."""
+    return str(HitState(event.word).label)
 
 
 @register.filter

@@ -16,7 +16,7 @@ from apps.console.flow_topics import step_topic
 from apps.console.live import live_address
 from apps.console.loaded import error_of, keep_step, step_of, steps_of
 from apps.console.selectors.error_filters import RESOLVED
-from apps.console.selectors.errors import ErrorDetail, ErrorPage, causes_in, errors_in
+from apps.console.selectors.errors import ErrorDetail, ErrorPage, causes_in, errors_in, name_rules
 from apps.console.selectors.flow_page import Node, nodes_of
 from apps.console.selectors.retries import Editor, possible_acts
 from apps.console.views.error_lists import list_context
@@ -54,6 +54,7 @@ def error_context(request: HttpRequest, error: Error, tab: str) -> dict[str, Any
     """An error in its drawer, beside the list that it stands in."""
     error.step.flow = error.flow
     error.flow.account = account_of(request)
+    name_rules([error])
     state = "resolved" if error.state == ErrorState.RESOLVED else "open"
     context = step_context(request, error.step, state, error)
     close_url, beside_it = list_url(request, error.step, state), neighbours(context["page"], error)
