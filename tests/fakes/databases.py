@@ -18,6 +18,7 @@ from apps.engine.ports import Batch, Record, Scope, SourcePage, Window, Written
 
 SERVER = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "dbname": "test"}
 MARIADB = {"host": "127.0.0.1", "port": 3306, "user": "root"}
+ADMIN = {**MARIADB, "ssl_disabled": True}
 SCOPE = Scope(datetime(2026, 3, 1, 12, 0, tzinfo=UTC), settings={"country": "AT"})
 STRIKES = {
     "postgresql": """CREATE TABLE strikes (id integer PRIMARY KEY, species varchar(20) NOT NULL, speed integer,
@@ -84,7 +85,7 @@ class SqlPlace:
             options = f"-c search_path={self.schema}"
             return psycopg.connect(**SERVER, autocommit=True, options=options)
         if self.is_mariadb:
-            return MariaDbAdmin(pymysql.connect(**MARIADB, database=self.schema, autocommit=True, charset="utf8mb4"))
+            return MariaDbAdmin(pymysql.connect(**ADMIN, database=self.schema, autocommit=True, charset="utf8mb4"))
         return sqlite3.connect(self.root / f"{self.schema}.sqlite3", isolation_level=None, timeout=5)
 
     @property
@@ -107,7 +108,7 @@ class SqlPlace:
             with psycopg.connect(**SERVER, autocommit=True) as admin:
                 admin.execute(f"CREATE SCHEMA {self.schema}")
         elif self.is_mariadb:
-            with pymysql.connect(**MARIADB) as admin, admin.cursor() as cursor:
+            with pymysql.connect(**ADMIN) as admin, admin.cursor() as cursor:
                 cursor.execute(f"CREATE DATABASE {self.schema} CHARACTER SET utf8mb4")
         else:
             self.admin.execute("PRAGMA journal_mode=WAL")
@@ -122,7 +123,7 @@ class SqlPlace:
                 admin.execute("SET lock_timeout = '5s'")
                 admin.execute(f"DROP SCHEMA {self.schema} CASCADE")
         if self.is_mariadb:
-            with pymysql.connect(**MARIADB) as admin, admin.cursor() as cursor:
+            with pymysql.connect(**ADMIN) as admin, admin.cursor() as cursor:
                 cursor.execute("SET SESSION lock_wait_timeout = 5")
                 cursor.execute(f"DROP DATABASE {self.schema}")
 

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from apps.connectors.base import Limits
@@ -113,6 +114,7 @@ class TimedSmtp(smtplib.SMTP):
         return made
 
 
+@lru_cache(maxsize=32)  # to read the usual authorities takes 20 ms
 def tls_context(authority: str) -> ssl.SSLContext:
     """Verifies name and certificate; trusts the usual authorities and the given one (PEM)."""
     context = ssl.create_default_context()

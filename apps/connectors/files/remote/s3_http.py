@@ -3,6 +3,7 @@
 import socket
 import ssl
 import time
+from functools import cache
 from typing import Any
 
 import certifi
@@ -37,6 +38,15 @@ class BoundedTlsSocket(_Bounded, ssl.SSLSocket):
     pass
 
 
+@cache
+def tls_context() -> ssl.SSLContext:
+    """One for all clients of a process: to read the usual authorities takes 20 ms, longer than most requests."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.load_default_certs()
+    context.sslsocket_class = BoundedTlsSocket
+    return context
+
+
 def guarded_pool(surroundings: Surroundings) -> urllib3.PoolManager:
     """What an S3 client sends its requests through."""
     limits = surroundings.limits
@@ -64,13 +74,10 @@ def guarded_pool(surroundings: Surroundings) -> urllib3.PoolManager:
     class TlsPool(HTTPSConnectionPool):
         ConnectionCls = Tls
 
-    context = ssl.create_default_context(cafile=certifi.where())
-    context.load_default_certs()
-    context.sslsocket_class = BoundedTlsSocket
     manager = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=limits.connect_s, read=limits.read_s),
         retries=urllib3.Retry(total=0, redirect=False),
-        ssl_context=context,
+        ssl_context=tls_context(),
         maxsize=2,
     )
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
