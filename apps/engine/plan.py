@@ -20,6 +20,8 @@ ROOT = -1
 """The savepoint at the root of the outermost flow: the record as it came into the scope."""
 MAX_RECORDS = 100_000
 """The most records of a run that is one scope, and of an export that is spooled because it cannot resume."""
+MOST_PARALLEL_PAGES = 32
+"""The most pages of one run that are at work at once."""
 LONGEST_WAIT_S = 24 * 3600.0
 """No wait before another attempt is longer, however often it has doubled."""
 
@@ -208,11 +210,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The compiled revision that a run works by. `nodes[0]` is the export."""
+    """The compiled revision that a run works by. `nodes[0]` is the export.
+
+    Up to `parallel_pages` pages of a run are at work at once, in any order; 1: one after the other.
+    """
 
     nodes: tuple[Node, ...]
     scope: ScopeKind = ScopeKind.NONE
     page_size: int = 1000
+    parallel_pages: int = 1
     max_records: int = MAX_RECORDS
     flow: Record = field(default_factory=dict)
     settings: Record = field(default_factory=dict)

@@ -6,13 +6,14 @@ The queue may lose, delay or repeat a hint; whoever changes the row owns the wor
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import connection, transaction
-from django.db.models import Exists, F, Q
+from django.db.models import Exists, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from apps.core.clock import database_now
@@ -44,6 +45,12 @@ class Claim:
 
 def worker_name() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{threading.get_ident() % 100000}"
+
+
+def others_wait(run_id: int) -> bool:
+    """Whether another run could be worked on now."""
+    waiting = Q(status=RunStatus.QUEUED, wait_reason="") | Q(status=RunStatus.RUNNING) & lease_is_free()
+    return Run.unscoped.filter(due() & waiting).exclude(pk=run_id).exists()
 
 
 @repeated
@@ -129,7 +136,12 @@ def claim_page(page: Page, claim: Claim) -> Page | None:
     ours = Run.unscoped.filter(pk=claim.run_id, fence=claim.fence, status=RunStatus.RUNNING)
     waiting = Q(state__in=[PageState.FETCHED, PageState.PARKED]) & due()
     open_pages = Page.unscoped.filter(waiting | Q(state=PageState.DELIVERING), Exists(ours))
-    taken = open_pages.filter(pk=page.pk, fence=page.fence).update(
+    return delivering_page(page, claim, open_pages)
+
+
+def delivering_page(page: Page, claim: Claim, pages: QuerySet[Page]) -> Page | None:
+    """The page in delivery by this worker, if it is still among `pages`."""
+    taken = pages.filter(pk=page.pk, fence=page.fence).update(
         state=PageState.DELIVERING,
         lease_owner=claim.owner,
         lease_until=database_now(seconds=settings.LEASE_SECONDS),
@@ -147,6 +159,8 @@ class Heartbeat:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.holds: Callable[[], list[tuple[int, int]]] = list
+        """Keys and fences of the pages in hand, where each page has a lease of its own."""
         self.lost = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat r-{claim.run_id}", daemon=True)
@@ -165,7 +179,7 @@ class Heartbeat:
     def _beat(self) -> None:
         try:
             while not self._stop.wait(settings.LEASE_SECONDS / 3):
-                if not self._renew():
+                if not (self._renew() and self._renew_held()):
                     self.lost.set()
                     return
         finally:
@@ -187,10 +201,35 @@ class Heartbeat:
             return True
         return bool(renewed)
 
+    def _renew_held(self) -> bool:
+        """Renew the pages in hand; False: another worker has taken one of them."""
+        until = database_now(seconds=settings.LEASE_SECONDS)
+        try:
+            for key, fence in self.holds():
+                mine = Page.unscoped.filter(pk=key, fence=fence, state=PageState.DELIVERING)
+                if not mine.update(lease_until=until) and (key, fence) in self.holds():
+                    return False
+        except DatabaseError:  # as above
+            connection.close()
+        return True
+
+
+class HelperHeartbeat(Heartbeat):
+    """The same for a helper, which holds pages of a run that another worker owns."""
+
+    def _renew(self) -> bool:
+        try:
+            turn = FlowState.unscoped.filter(flow__runs=self.claim.run_id, delivery_owner=f"r-{self.claim.run_id}")
+            turn.update(delivery_until=database_now(seconds=settings.LEASE_SECONDS))
+            return bool(Run.unscoped.filter(pk=self.claim.run_id, status=RunStatus.RUNNING).exists())
+        except DatabaseError:
+            connection.close()
+            return True
+
 
 @contextmanager
-def heartbeat(claim: Claim) -> Iterator[Heartbeat]:
-    beat = Heartbeat(claim)
+def heartbeat(claim: Claim, kind: type[Heartbeat] = Heartbeat) -> Iterator[Heartbeat]:
+    beat = kind(claim)
     beat.start()
     try:
         yield beat

@@ -44,8 +44,11 @@ class RunJournal(StoredPages):
         run = self._locked_run()
         book, booked = self._book_page(run, row, page, result)
         goes_on = self._go_on(run, book, result, booked)
-        pass_turn(run)
+        self._pass_turn(run)
         return goes_on
+
+    def _pass_turn(self, run: Run) -> None:
+        pass_turn(run)
 
     def _book_page(self, run: Run, row: PageRow, page: Page, result: PageResult) -> tuple[Book, Booked]:
         """One page that is through, or a part of it: its outcome, what is left of it, and the checkpoint."""

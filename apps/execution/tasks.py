@@ -6,6 +6,7 @@ from apps.accounts.sign_in_changes import send_change_mail
 from apps.errors import services as errors
 from apps.errors.rules import looking
 from apps.execution import notifying
+from apps.execution.helping import help_slice
 from apps.execution.ledgers import trim
 from apps.execution.probing import probe
 from apps.execution.purging import count_ahead, export_slice, purge_slice
@@ -19,6 +20,11 @@ from apps.support import services as support
 def work_run(run_id: int) -> None:
     """Work on a run until it ends, must wait, or its slice is over. Harmless when the run is not due or taken."""
     work_slice(run_id)
+
+
+def help_run(run_id: int) -> None:
+    """Deliver pages of a run beside the worker that owns it. Harmless when there are none to take."""
+    help_slice(run_id)
 
 
 def perform_act(account_id: int, act_id: int) -> None:

@@ -5,7 +5,7 @@ it. A turn ends with the lease of a worker that died, so nobody waits for the de
 """
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from apps.core.clock import database_now
 from apps.core.transactions import repeated
@@ -26,14 +26,27 @@ def has_turns(run: Run) -> bool:
 @repeated
 def take_turn(run: Run, fence: int) -> bool:
     """Take the flow's turn; False: another run has it, and this one was put aside until that one's is over at most."""
+    return may_take_turn(run) or _wait_for_turn(run, fence)
+
+
+def may_take_turn(run: Run) -> bool:
+    """Take the flow's turn, or keep it, if no other run has it."""
     if not has_turns(run):
         return True
     mine = Q(delivery_owner__in=["", str(run)]) | Q(delivery_until__isnull=True) | Q(delivery_until__lte=database_now())
     state = FlowState.objects.of(run.account_id).filter(flow_id=run.flow_id)
     until = database_now(seconds=settings.LEASE_SECONDS)
-    if state.filter(mine).update(delivery_owner=str(run), delivery_until=until):
-        return True
-    return _wait_for_turn(run, fence)
+    return bool(state.filter(mine).update(delivery_owner=str(run), delivery_until=until))
+
+
+def is_awaited(run: Run) -> bool:
+    """Whether another run of the flow waits for its turn."""
+    return has_turns(run) and runs_that_wait(run).exists()
+
+
+def runs_that_wait(run: Run) -> QuerySet[Run]:
+    runs = Run.objects.of(run.account_id)
+    return runs.filter(flow_id=run.flow_id, status=RunStatus.RUNNING, wait_reason=ANOTHER_HAS_IT).exclude(pk=run.pk)
 
 
 def _wait_for_turn(run: Run, fence: int) -> bool:
@@ -66,10 +79,7 @@ def pass_turn(run: Run) -> None:
     state = FlowState.objects.of(run.account_id).filter(flow_id=run.flow_id, delivery_owner=str(run))
     if not state.update(delivery_owner="", delivery_until=None):
         return
-    waiting = Run.objects.of(run.account_id).filter(
-        flow_id=run.flow_id, status=RunStatus.RUNNING, wait_reason=ANOTHER_HAS_IT
-    )
-    numbers = sorted(waiting.values_list("pk", flat=True), key=lambda pk: (pk < run.pk, pk))
+    numbers = sorted(runs_that_wait(run).values_list("pk", flat=True), key=lambda pk: (pk < run.pk, pk))
     for number in numbers[:1]:
         _give_turn(run, number)
 

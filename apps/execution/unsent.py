@@ -1,7 +1,10 @@
 """What waits of a page that was delivered in part when its run ends: errors, neither lost nor sent twice.
 
-The rest of the page would hold back the checkpoint, and the next run would export the whole page again.
+The rest of the page would hold back the checkpoint, and the next run would export the whole page again. The same holds
+for a page that waits while others behind it are through.
 """
+
+from django.db.models import Subquery
 
 from apps.engine.calls import fold
 from apps.engine.plan import Plan
@@ -19,10 +22,10 @@ ENDED_BEFORE = Failure(
 
 
 def waiting_parts(run: Run) -> list[PageRow]:
-    """The parts that are not through, of pages of which another part is."""
+    """The parts that are not through, of pages of which another part is, or a page behind them."""
     pages = PageRow.unscoped.filter(run_id=run.pk)
-    begun = pages.filter(state=PageState.DONE).values("seq")
-    return list(pages.exclude(state=PageState.DONE).filter(seq__in=begun).order_by("seq", "part"))
+    last = pages.filter(state=PageState.DONE).order_by("-seq").values("seq")[:1]
+    return list(pages.exclude(state=PageState.DONE).filter(seq__lte=Subquery(last)).order_by("seq", "part"))
 
 
 def unsent(row: PageRow, plan: Plan) -> tuple[Page, PageResult]:

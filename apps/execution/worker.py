@@ -4,12 +4,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic
+from time import monotonic, sleep
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
-from django.db.models import Q
 
 from apps.connectors.redaction import Redactor
 from apps.core.clock import read_now
@@ -20,16 +19,18 @@ from apps.engine.plan import END, Node, Plan, ScopeKind, StepKind
 from apps.engine.ports import ConnectorError, ErrorSource, LedgerKey, Outage, Scope, Window
 from apps.engine.records import Page
 from apps.engine.run_delivery import RunDelivery
+from apps.engine.side_by_side import work_beside
 from apps.engine.walk import identity
 from apps.execution import drain
 from apps.execution.arrivals import arrivals_for
 from apps.execution.books import stored_checkpoint
-from apps.execution.claims import Claim, Heartbeat, claim_run, due, heartbeat, lease_is_free, release_run
+from apps.execution.claims import Claim, Heartbeat, claim_run, heartbeat, others_wait, release_run
 from apps.execution.journal import RunJournal
 from apps.execution.opened import OpenedSteps
 from apps.execution.owned_run import Fenced, Retries
 from apps.execution.reader import NoSource, ReadAhead, ReadInPlace, reader_of
 from apps.execution.retry_reader import PageReader, RetryReader, is_unit_retry, retried_page
+from apps.execution.shared_run import SharedRunJournal
 from apps.execution.whole_run import WholeRunJournal
 from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 AnyReader = NoSource | ReadAhead | ReadInPlace | RetryReader | PageReader
 LONGEST_SLICE_S = 600.0
 FAILED_DATABASE_WAIT_S = 2.0
+PAUSE_S = 0.1
 
 
 def work_slice(run_id: int) -> bool:
@@ -123,6 +125,9 @@ class Slice:
             delivery = self._delivery(run, plan, journal, opened)
             if isinstance(journal, WholeRunJournal) and isinstance(delivery, RunDelivery):
                 return work_as_one(delivery, reader, journal, is_over, plan.max_records)
+            if isinstance(journal, SharedRunJournal):
+                self.beat.holds = journal.in_hand
+                return work_beside(delivery, reader, journal, is_over, pause)
             return work(delivery, reader, journal, is_over)
         finally:
             reader.close()
@@ -155,15 +160,9 @@ class Slice:
         return elapsed > settings.SLICE_SECONDS and others_wait(self.claim.run_id)
 
 
-def others_wait(run_id: int) -> bool:
-    """Whether another run could be worked on now."""
-    waiting = Q(status=RunStatus.QUEUED, wait_reason="") | Q(status=RunStatus.RUNNING) & lease_is_free()
-    return Run.unscoped.filter(due() & waiting).exclude(pk=run_id).exists()
-
-
 def journal_of(claim: Claim, run: Run, plan: Plan) -> RunJournal:
     steps = {step.key: step for step in Step.unscoped.filter(flow_id=run.flow_id)}
-    kind = WholeRunJournal if is_one_scope(run, plan) else RunJournal
+    kind = WholeRunJournal if is_one_scope(run, plan) else SharedRunJournal if is_shared(run, plan) else RunJournal
     return kind(claim, run, plan, steps, retries=retries_of(run))
 
 
@@ -172,6 +171,11 @@ def is_one_scope(run: Run, plan: Plan) -> bool:
     if plan.scope is not ScopeKind.RUN or retries_of(run) is Retries.RECORDS:
         return False
     return retries_of(run) is Retries.NOTHING or retried_page(run) is None
+
+
+def is_shared(run: Run, plan: Plan) -> bool:
+    """Whether other workers may deliver pages of a run beside its owner: a retry is worked on by one."""
+    return plan.parallel_pages > 1 and retries_of(run) is Retries.NOTHING
 
 
 def retries_of(run: Run) -> Retries:
@@ -204,8 +208,8 @@ def open_reader(run: Run, plan: Plan, journal: RunJournal, opened: OpenedSteps) 
 
 
 def without_source(run: Run, journal: RunJournal, error: ConnectorError) -> NoSource | None:
-    """The export cannot be opened. A page that may stand in the target is delivered and booked before that counts."""
-    if is_in_delivery(run):
+    """The export cannot be opened. Pages that may stand in the target are delivered and booked before that counts."""
+    if is_in_delivery(run) or isinstance(journal, SharedRunJournal):
         return NoSource(error)
     if isinstance(error, Outage):
         journal.wait_for_source(error)
@@ -231,6 +235,11 @@ def window_of(run: Run, plan: Plan, now: datetime) -> Window:
 
 def run_scope(run: Run, plan: Plan, now: datetime) -> Scope:
     return Scope(now, plan.flow, run_facts(run), plan.settings)
+
+
+def pause() -> None:
+    """Before a worker looks again for a page that it may take."""
+    sleep(PAUSE_S)
 
 
 def publish_if_ended(run: Run, opened: OpenedSteps) -> None:

@@ -53,6 +53,7 @@ def build_plan(definition: Definition) -> Plan:
         nodes=lay_out(definition),
         scope=definition.scope,
         page_size=head.page_size,
+        parallel_pages=head.parallel_pages,
         max_records=head.max_records or MAX_RECORDS,
         flow=flow,
         settings=head.settings,

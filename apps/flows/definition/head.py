@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from apps.engine.plan import MAX_RECORDS
+from apps.engine.plan import MAX_RECORDS, MOST_PARALLEL_PAGES
 from apps.flows.definition.texts import Cron, Key, Name, PayloadTemplate, TimeZone
 
 Text = Annotated[str, Field(max_length=10_000)]
@@ -74,6 +74,10 @@ class Head(Part):
     max_records: int | None = Field(None, ge=1, le=MAX_RECORDS)
     rethrow_keeps_changes: bool = True
     page_size: int = Field(1000, ge=1, le=10_000)
+    page_order: Literal["kept", "free"] = "kept"
+    parallel_pages: int = Field(
+        1, ge=1, le=MOST_PARALLEL_PAGES, description="how many pages of a run are at work at once"
+    )
     settings: dict[str, Any] = {}
 
     @property

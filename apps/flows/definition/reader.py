@@ -65,6 +65,7 @@ class Reader(UseReader):
         self.check_run_after(raw.get("flow"), raw.get("run_after"))
         if head is not None:
             self.check_scope(head)
+            self.check_pages(head)
         if self.mistakes or head is None:
             return None
         inlined = self.step_count + self.inlined_count
@@ -92,6 +93,18 @@ class Reader(UseReader):
         if head.max_records is not None and head.scope != ScopeKind.RUN:
             message = "max_records bounds a run that is delivered as one; other scopes have no use for it."
             self.tell(("max_records",), message, "leave it out, or write scope: run")
+
+    def check_pages(self, head: Head) -> None:
+        """Pages are at work at once only where their order does not matter, and each is delivered by itself."""
+        if head.parallel_pages == 1:
+            return
+        if head.scope == ScopeKind.RUN:
+            message = "The scope run delivers all pages of a run in one transaction of its target: they cannot be "
+            self.tell(("parallel_pages",), message + "shared among workers.", "leave it out, or use another scope")
+        elif head.page_order == "kept":
+            message = "Pages that keep their order are delivered one after the other: a later record of the same key "
+            message += "must not be overtaken by an earlier one."
+            self.tell(("parallel_pages",), message, "leave it out, or write page_order: free")
 
     def check_run_after(self, flow: Any, first: Any) -> None:
         """The flow before this one must be there, and must not wait for this one in turn."""

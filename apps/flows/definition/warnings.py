@@ -9,6 +9,7 @@ from apps.flows.definition.models import AnyStep, BranchStep, CallStep, Definiti
 
 LONG_WAIT_S = 5
 MOST_NESTED = 2
+BY_KEY = frozenset({"upsert", "update", "delete"})
 REMOTE = frozenset({"http", "email"})
 SETS_SAVEPOINT = frozenset({"custom_without_rollback", "continue"})
 
@@ -36,7 +37,7 @@ class Visit:
 def warnings_of(definition: Definition) -> tuple[Mistake, ...]:
     """Every warning about a definition, each with its place and what to do."""
     visits = list(visits_of(definition.steps, ("steps",)))
-    found = [*two_connections(visits), *unbounded(definition)]
+    found = [*two_connections(visits), *unbounded(definition), *overtaken(definition, visits)]
     for visit in visits:
         if isinstance(visit.step, Handled):
             found += [*vanishing(visit), *too_nested(visit), *silent(visit)]
@@ -132,6 +133,19 @@ def unbounded(definition: Definition) -> Told:
         message = "The scope run holds a whole run in one transaction of its target, and nothing says how many records "
         message += f"that may be: a run of more than {MAX_RECORDS:,} fails."
         yield ("scope",), message, "write max_records"
+
+
+def overtaken(definition: Definition, visits: Sequence[Visit]) -> Told:
+    """Which of two records of one key is written last is left to chance where pages are at work at once."""
+    if definition.head.parallel_pages == 1:
+        return
+    for visit in visits:
+        step = visit.step
+        operation = getattr(step.use.options, "operation", "") if isinstance(step, ImportStep) else ""
+        if operation in BY_KEY:
+            message = f"{visit.shown} writes rows by their keys, and up to {definition.head.parallel_pages} pages are "
+            message += "at work at once: of two records with the same keys in one run, either may be written last."
+            yield visit.path, message, "leave parallel_pages out unless the keys of a run's records differ"
 
 
 def two_connections(visits: Sequence[Visit]) -> Told:

@@ -177,6 +177,7 @@ def columns_of(account: Account, definition: Definition, flow: Flow, integration
         "run_after_id": first.pk if first else None,
         "scope": definition.scope.value,
         "page_size": head.page_size,
+        "parallel_pages": head.parallel_pages,
         "removed_at": None,
     }
 

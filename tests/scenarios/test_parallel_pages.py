@@ -1,0 +1,70 @@
+"""Pages of one run at work at once: an owner and a helper, either of which may die; all is delivered and booked once.
+
+The same ten records, deaths and audits as in `test_resume`.
+"""
+
+import orjson
+import pytest
+
+from tests.fakes.helping import helped
+from tests.fakes.killing import Countdown, dying_at_statement
+from tests.long_tests import SPREADS
+from tests.scenarios.scene import Scene
+from tests.scenarios.test_resume import BAD, COUNT, FILE, KILLS, PAGES, STEPS, TABLE, Trial, step_of_deaths
+
+pytestmark = pytest.mark.django_db
+HEAD = "flow: orders\nintegration: {key: trial, name: Trial}\nenabled: true\npage_size: 2\n"
+SHARED = "page_order: free\nparallel_pages: 2\n"
+
+
+@pytest.fixture(params=["file", "table"])
+def trial(request, scene: Scene) -> Trial:
+    """A flow whose source is a file, or a table read by a watermark (whose checkpoint moves with every page)."""
+    rows = [{"id": n, "amount": -1 if n in BAD else n} for n in range(COUNT)]
+    scene.write("a.jsonl", b"\n".join(map(orjson.dumps, rows)))
+    scene.place.execute("CREATE TABLE incoming (id bigint PRIMARY KEY, amount integer)")
+    for row in rows:
+        scene.place.execute(f"INSERT INTO incoming VALUES ({row['id']}, {row['amount']})")
+    export = FILE if request.param == "file" else TABLE
+    source = f'steps:\n  - key: source\n    export: {export}\n    trace_key: "{{{{ record.id }}}}"'
+    return Trial(scene, scene.apply(HEAD + SHARED + source + STEPS))
+
+
+def test_an_owner_and_a_helper_deliver_and_book_all_once(trial):
+    with helped() as helper:
+        run = trial.run(dying_at_statement(Countdown()))
+
+    assert trial.faults == []
+    assert (run.pages_fetched, run.pages_done, run.fence) == (PAGES, PAGES, 1)
+    assert 0 < helper.pages < PAGES
+
+
+@pytest.mark.parametrize("kind", KILLS)
+def test_wherever_one_of_them_dies_around_the_targets_commit_all_is_delivered_and_booked_once(trial, kind):
+    deaths = 0
+    for at in range(1, PAGES + 1):
+        with helped() as helper:
+            trial.run(KILLS[kind](Countdown(at)))
+        deaths += helper.deaths
+        assert trial.faults == [], f"death {kind} of page {at}"
+    assert 0 < deaths < PAGES, "it was the owner sometimes, and sometimes the helper"
+
+
+@pytest.mark.parametrize("kind", KILLS)
+def test_a_page_on_which_both_die_again_and_again_is_delivered_and_booked_once(trial, kind):
+    with helped():
+        trial.run(KILLS[kind](Countdown(2, 4)))
+
+    assert trial.faults == []
+
+
+@SPREADS
+def test_whichever_statement_of_ours_one_of_them_dies_at_all_is_delivered_and_booked_once(trial, spread, request):
+    trial.shorten(8)
+    counted = Countdown()
+    with helped():
+        trial.run(dying_at_statement(counted))
+    for at in range(1, counted.calls + 1, spread * step_of_deaths(request.node.callspec.params)):
+        with helped():
+            trial.run(dying_at_statement(Countdown(at)))
+        assert trial.faults == [], f"death at statement {at}"
