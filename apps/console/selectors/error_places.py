@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from django.http import QueryDict
 
 from apps.console.addresses import FlowId
+from apps.console.selectors.errors import OpenStep
 from apps.core.text import storable
-from apps.errors.models import StepState
 from apps.errors.querysets import CauseQuerySet, ErrorQuerySet
 
 RowsT = TypeVar("RowsT", ErrorQuerySet, CauseQuerySet)
@@ -39,11 +39,9 @@ class Place:
         }
         return rows.filter(**{name: value for name, value in wanted.items() if value})
 
-    def has(self, item: StepState) -> bool:
+    def has(self, item: OpenStep) -> bool:
         return (
-            self.integration in ("", item.flow.integration.slug)
-            and self.flow in (0, item.flow_id)
-            and self.step in (0, item.step_id)
+            self.integration in ("", item.integration) and self.flow in (0, item.flow_id) and self.step in (0, item.pk)
         )
 
 

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from django import template
 from django.template import Context
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps.console.context import Preferences
 from apps.console.filters import SortLink
+from apps.console.markup import markup
 from apps.console.templatetags.ui import icon
 from apps.core.clock import wall_now
 
@@ -23,14 +24,14 @@ def sort_head(
     """The head of a column, with a second order for columns whose cells have two lines."""
     named = [(name, label), *([(second, second_label)] if second else [])]
     state = next((sorts[key].state for key, _ in named if sorts[key].state), "")
-    aria = format_html(' aria-sort="{}"', state) if state else ""
+    aria = markup(' aria-sort="{}"', state) if state else ""
     links = format_html_join(", ", "{}", ((_sort_link(sorts[key], words),) for key, words in named))
-    return format_html('<th class="{}"{}>{}</th>', cls, aria, links)
+    return markup('<th class="{}"{}>{}</th>', cls, aria, links)
 
 
 def _sort_link(link: SortLink, label: str) -> SafeString:
     arrow = icon(link.icon, "i-12") if link.icon else ""
-    return format_html('<a href="{}">{}{}</a>', link.href, label, arrow)
+    return markup('<a href="{}">{}{}</a>', link.href, label, arrow)
 
 
 @register.simple_tag(takes_context=True)

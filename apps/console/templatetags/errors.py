@@ -7,12 +7,12 @@ from typing import Any
 from django import template
 from django.template import Context
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from apps.console.addresses import fits_a_path
 from apps.console.context import Preferences
+from apps.console.markup import markup
 from apps.console.selectors.retry_runs import result_of
 from apps.console.templatetags.ui import icon
 from apps.console.wording import countdown_text
@@ -100,7 +100,7 @@ def key_url(key: str) -> str:
 def item_result(item: RetryItem) -> SafeString:
     """The same with its icon and color."""
     role, symbol = RESULT_LOOKS[result_of(item.state, item.outcome)]
-    return format_html('<span class="st {}">{}{}</span>', role, icon(symbol), outcome_words(item))
+    return markup('<span class="st {}">{}{}</span>', role, icon(symbol), outcome_words(item))
 
 
 @register.simple_tag(takes_context=True)
@@ -110,7 +110,7 @@ def next_attempt(context: Context, error: Error) -> SafeString | str:
         return ""
     prefs, now = context.get("prefs") or Preferences(), context.get("now") or wall_now()
     local = error.next_attempt_at.astimezone(prefs.zone)
-    return format_html(
+    return markup(
         'attempt <span class="num">{} of {} at {}</span> (<time datetime="{}" data-at>{}</time>)',
         error.attempts + 1, MOST_ATTEMPTS, f"{local:%H:%M:%S}", local.isoformat(timespec="seconds"),
         countdown_text(local, now),

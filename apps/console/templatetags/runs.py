@@ -5,12 +5,12 @@ from typing import Any
 from django import template
 from django.template import Context
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from apps.accounts.selectors import person
 from apps.console.context import Preferences
+from apps.console.markup import markup
 from apps.console.selectors.run_words import canceled_text, started_by_text
 from apps.console.wording import count_text, countdown_text, duration_text
 from apps.core.clock import wall_now
@@ -52,14 +52,14 @@ def detail(line: RunLog) -> str:
 def change(number: float) -> SafeString:
     """`+12`, a minus sign and `3`; `0` in grey."""
     if not number:
-        return format_html('<span class="zero">{}</span>', 0)
-    return format_html("{}{}", "+" if number > 0 else MINUS, count_text(abs(number)))
+        return markup('<span class="zero">{}</span>', 0)
+    return markup("{}{}", "+" if number > 0 else MINUS, count_text(abs(number)))
 
 
 @register.simple_tag
 def change_of_time(seconds: float) -> SafeString:
     """`+1 min 5 s`, or with a minus sign."""
-    return format_html("{}{}", "+" if seconds >= 0 else MINUS, duration_text(abs(seconds)))
+    return markup("{}{}", "+" if seconds >= 0 else MINUS, duration_text(abs(seconds)))
 
 
 @register.filter
@@ -72,8 +72,8 @@ def milliseconds(number: int) -> str:
 def ms_per_record(number: float | None) -> SafeString:
     """A rate for a cell: `408`, `3.1`, `< 0.1`; `n/a` where there was no record or no time was taken."""
     if not number:
-        return format_html('<span class="dimmer">{}</span>', "n/a")
-    return format_html("{}", "< 0.1" if number < SMALLEST_RATE else count_text(number))
+        return markup('<span class="dimmer">{}</span>', "n/a")
+    return markup("{}", "< 0.1" if number < SMALLEST_RATE else count_text(number))
 
 
 @register.filter
@@ -93,7 +93,7 @@ def next_run(context: Context, run: Run, words: bool = True) -> SafeString | str
     prefs, now = context.get("prefs") or Preferences(), context.get("now") or wall_now()
     local = run.not_before.astimezone(prefs.zone)
     is_today = local.date() == now.astimezone(prefs.zone).date()
-    return format_html(
+    return markup(
         '{}at <span class="num">{}</span> (<time datetime="{}" data-at>{}</time>)',
         f"{run.wait_reason} " if words else "",
         f"{local:%H:%M:%S}" if is_today else prefs.moment(local, now),

@@ -3,17 +3,17 @@
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from django import template
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.template import Context
 from django.templatetags.static import static
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.console import graphs, wording
 from apps.console.context import Preferences
+from apps.console.markup import markup
 from apps.console.statuses import look_of
 from apps.core.clock import wall_now
 
@@ -40,12 +40,18 @@ APPLICATION_ICONS = {
 @register.simple_tag
 def icon(name: str, cls: str = "") -> SafeString:
     """A symbol of the sprite. Decoration: an icon that stands alone needs an `aria-label` around it."""
-    return _symbol(name, cls, static("icons.svg"))
+    return _symbol(name, cls, _sprite())
+
+
+@cache
+def _sprite() -> str:
+    """Its address, which stays while the server runs."""
+    return static("icons.svg")
 
 
 @lru_cache(maxsize=1_024)
 def _symbol(name: str, cls: str, sprite: str) -> SafeString:
-    return format_html(
+    return markup(
         '<svg class="i {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         cls,
         sprite,
@@ -59,7 +65,7 @@ def status(key: str, text: str = "", plain: bool = False) -> SafeString:
     look = look_of(key)
     spin = "spin" if look.icon == "loader-circle" else ""
     cls = "st" if plain else "badge"
-    return format_html('<span class="{} {}">{}{}</span>', cls, look.role, icon(look.icon, spin), text or look.word)
+    return markup('<span class="{} {}">{}{}</span>', cls, look.role, icon(look.icon, spin), text or look.word)
 
 
 @register.simple_tag
@@ -69,7 +75,7 @@ def live(number: int | None, href: str, label: str, bad: bool = False) -> SafeSt
         return _zero()
     text = wording.count_text(number)
     role = " bad" if bad else ""
-    return format_html('<a class="cnt live{}" href="{}" aria-label="{} {}">{}</a>', role, href, text, label, text)
+    return markup('<a class="cnt live{}" href="{}" aria-label="{} {}">{}</a>', role, href, text, label, text)
 
 
 @register.simple_tag
@@ -79,20 +85,20 @@ def snap(number: int | None, href: str = "", label: str = "", bad: bool = False)
         return _zero()
     text = wording.count_text(number)
     if not href:
-        return format_html('<span class="num">{}</span>', text)
+        return markup('<span class="num">{}</span>', text)
     role = " bad" if bad else ""
     link = '<a class="cnt snap{}" href="{}" aria-label="{} {} (snapshot)">{}</a>'
-    return format_html(link, role, href, text, label, text)
+    return markup(link, role, href, text, label, text)
 
 
 def _zero() -> SafeString:
-    return format_html('<span class="zero">{}</span>', 0)
+    return markup('<span class="zero">{}</span>', 0)
 
 
 @register.simple_tag
 def app(kind: str, cls: str = "") -> SafeString:
     """The application at a step, by its connector's kind (`sql`, `http`, `file`, ...) or the step's own."""
-    return format_html('<span class="app-ic {}">{}</span>', cls, icon(APPLICATION_ICONS.get(kind, "plug")))
+    return markup('<span class="app-ic {}">{}</span>', cls, icon(APPLICATION_ICONS.get(kind, "plug")))
 
 
 @register.simple_tag
@@ -139,15 +145,15 @@ def when(
 ) -> SafeString:
     """A moment as the member reads it, absolute or relative; the other form is in the title."""
     if moment is None:
-        return format_html('<span class="dimmer">{}</span>', none)
+        return markup('<span class="dimmer">{}</span>', none)
     prefs, now = _reader(context)
     local = moment.astimezone(prefs.zone).isoformat(timespec="seconds")
     age = wording.age_text(moment, now)
     if prefs.times == "relative":
         title = prefs.moment(moment, now, with_zone=True)
-        return format_html('<time datetime="{}" title="{}" data-age>{}</time>', local, title, age)
+        return markup('<time datetime="{}" title="{}" data-age>{}</time>', local, title, age)
     text = prefs.moment(moment, now, with_zone=zone, with_seconds=seconds)
-    return format_html('<time datetime="{}" title="{}">{}</time>', local, age, text)
+    return markup('<time datetime="{}" title="{}">{}</time>', local, age, text)
 
 
 @register.simple_tag(takes_context=True)
@@ -155,7 +161,7 @@ def countdown(context: Context, moment: datetime) -> SafeString:
     """The time left until a moment, as `0:48`; it ticks in the browser."""
     prefs, now = _reader(context)
     local = moment.astimezone(prefs.zone).isoformat(timespec="seconds")
-    return format_html('<time datetime="{}" data-at>{}</time>', local, wording.countdown_text(moment, now))
+    return markup('<time datetime="{}" data-at>{}</time>', local, wording.countdown_text(moment, now))
 
 
 @register.simple_tag(takes_context=True)
@@ -170,7 +176,7 @@ def clock(context: Context) -> SafeString:
     """The moment at which this page was read, with its zone; live updates move it on."""
     prefs, now = _reader(context)
     local = now.astimezone(prefs.zone)
-    return format_html(
+    return markup(
         '<time class="hide-s" datetime="{}" data-clock="{}" data-zone-name="{}">{}</time>',
         local.isoformat(timespec="seconds"),
         prefs.time_zone,

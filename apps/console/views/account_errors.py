@@ -13,12 +13,11 @@ from apps.console.filters import Filter, address_with, choice_filter
 from apps.console.live import live_address
 from apps.console.loaded import head_of
 from apps.console.selectors.error_places import Place
-from apps.console.selectors.errors import causes_in, errors_in, open_steps
+from apps.console.selectors.errors import OpenStep, causes_in, errors_in, open_steps
 from apps.console.views.causes import cause_list, shows_causes
 from apps.console.views.error_lists import STATES, list_context
 from apps.console.views.flows import flow_crumbs
 from apps.console.views.note_filters import NAMELESS
-from apps.errors.models import StepState
 
 MOST_CHIPS = 12
 
@@ -84,11 +83,11 @@ def error_list(request: HttpRequest) -> HttpResponseBase:
     return render(request, "error/list.html", context)
 
 
-def place_filters(request: HttpRequest, states: list[StepState]) -> list[Filter]:
+def place_filters(request: HttpRequest, states: list[OpenStep]) -> list[Filter]:
     """Integration and flow as menus of those that have open errors; what the address names is there in any case."""
-    integrations = {item.flow.integration.slug: item.flow.integration.name for item in states}
-    flows = {str(item.flow_id): item.flow.name for item in states}
-    steps = {str(item.step_id): item.step.name for item in states}
+    integrations = {item.integration: item.integration_name for item in states}
+    flows = {str(item.flow_id): item.flow_name for item in states}
+    steps = {str(item.pk): item.name for item in states}
     given = request.GET.get("step", "")
     known = [("integration", "Integration", integrations), ("flow", "Flow", flows)]
     known += [("step", "Step", {given: steps.get(given, NAMELESS)})] if given else []
@@ -102,13 +101,13 @@ def place_filter(request: HttpRequest, name: str, label: str, known: dict[str, s
     return choice_filter(request, name, label, [("", "any"), *choices])
 
 
-def chips_of(request: HttpRequest, states: list[StepState], place: Place) -> list[tuple[StepState, str, bool]]:
+def chips_of(request: HttpRequest, states: list[OpenStep], place: Place) -> list[tuple[OpenStep, str, bool]]:
     """(a step with open errors, address, chosen): the steps of the flow that is chosen, else of all, most first."""
     shown = [item for item in states if place.flow in (0, item.flow_id)]
-    shown = [item for item in shown if place.integration in ("", item.flow.integration.slug)]
+    shown = [item for item in shown if place.integration in ("", item.integration)]
     found = []
     for item in shown[:MOST_CHIPS]:
-        is_chosen = item.step_id == place.step
-        href = address_with(request, step="" if is_chosen else str(item.step_id))
+        is_chosen = item.pk == place.step
+        href = address_with(request, step="" if is_chosen else str(item.pk))
         found.append((item, href, is_chosen))
     return found
