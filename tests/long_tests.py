@@ -14,6 +14,13 @@ OTHER = "postgresql" if connection.vendor == "sqlite" else "sqlite"
 SPREADS = pytest.mark.parametrize("spread", [1, 5], ids=["every moment", "some"])
 """A sweep over all the moments at which something can happen: each of them is long, the ordinary run takes some."""
 
+
+def moments(count: int, spread: int) -> list[int]:
+    """Of so many moments, counted from 1: each, or five that lie apart."""
+    every = list(range(1, count + 1))
+    return every if spread == 1 else every[count // 10 :: max(1, count // 5)][:5]
+
+
 LONG = {
     rf"scenarios/.*\[(.*-)?{OTHER}(-.*)?\]": "a target like our database is in it, and this one where ours is like it",
     r".*[\[-]every moment[\]-]": "some of the moments are in it",
@@ -30,6 +37,9 @@ LONG = {
     r"scenarios/test_demo_mail_server.py::": "the demo's own orders are in it",
     r"execution/test_rivals.py::": "in the kills of .ci/run workers, dispatcher and pages act at the same time",
     r"console/test_search_page.py::test_whatever_an_address(?!.*all at once)": "all names at once are in it",
+    r"core/test_checks.py::test_the_deployment_check": "check --deploy is in .ci/run",
+    r"house/test_settings.py::test_the_start_ends.*\[DEBUG": "that start is in .ci/run",
+    r"house/test_settings.py::test_a_database_that_is_away.*\[(migrate|check_books)\]": "the start is in it",
     r"console/test_search_page.py::test_whatever_is_typed.*view": "the search itself is in it",
     r"console/test_connection_secrets.py::test_a_secret_that.*\[(sql-fields0|http-fields[3-6]|telltale-fields9)\]": (
         "one way to sign in of each connector is in it"

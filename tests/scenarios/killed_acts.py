@@ -1,14 +1,14 @@
 """Workers that are killed (kill -9) in the middle of an act on many errors, on a database of their own.
 
-`python -m tests.scenarios.killed_acts` with DATABASE_URL plays each act and prints what it found as JSON;
-`… ACCOUNT ACT` is the worker: it works through the act and says so inside each chunk's transaction.
+`python -m tests.scenarios.killed_acts` with DATABASE_URL plays each act and prints what it found as JSON.
 """
 
 import json
-import subprocess
-import sys
 import time
 from datetime import timedelta
+from itertools import count
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import django
@@ -16,6 +16,7 @@ import django
 django.setup()
 
 from django.core.management import call_command  # noqa: E402 (Django has to stand first)
+from django.db import connections  # noqa: E402
 from django_q.models import OrmQ  # noqa: E402
 
 from apps.core import clock  # noqa: E402
@@ -31,30 +32,34 @@ from tests.scenarios.retry_world import run_once, work_retries  # noqa: E402
 acts.CHUNK, acts.AT_ONCE = CHUNK, 0
 
 
-def work(account: str, act: str) -> None:
-    """What a worker does; slow inside each transaction, so that a kill finds it there."""
-    plain = dict(acts.CHUNKS)
+def work(account: int, act: int, telling: Connection) -> None:
+    """What a worker does; it stands inside the transaction of one chunk, so that a kill finds it there."""
+    plain, begun = dict(acts.CHUNKS), count(1)
 
     def told(chunk: Any) -> Any:
         def do(*call: Any) -> Any:
             results = chunk(*call)
-            print("in a chunk", flush=True)
-            time.sleep(0.3)
+            telling.send("in a chunk")
+            if next(begun) == KILLED_IN:
+                time.sleep(60)
             return results
 
         return do
 
     acts.CHUNKS = {kind: told(chunk) for kind, chunk in plain.items()}
-    perform_act(int(account), int(act))
+    perform_act(account, act)
 
 
 def killed_worker(act: BulkAct) -> None:
-    command = [sys.executable, "-m", "tests.scenarios.killed_acts", str(act.account_id), str(act.pk)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdout is not None
-        for _ in range(KILLED_IN):
-            worker.stdout.readline()
-        worker.kill()
+    connections.close_all()  # each process has its own
+    told, telling = get_context("fork").Pipe(duplex=False)
+    worker = get_context("fork").Process(target=work, args=(act.account_id, act.pk, telling))
+    worker.start()
+    telling.close()
+    for _ in range(KILLED_IN):
+        told.recv()
+    worker.kill()
+    worker.join()
 
 
 def begun(kind: str, world: World) -> BulkAct:
@@ -99,7 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        work(*sys.argv[1:])
-    else:
-        main()
+    main()

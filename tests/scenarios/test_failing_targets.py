@@ -68,6 +68,7 @@ def test_a_deadlock_that_a_handler_answers_leaves_nothing_open(calls):
 
 
 def test_a_row_that_another_scope_holds_is_intermittent_after_the_lock_time_out(calls):
+    connect_hasty(calls, lock_timeout_s=0.3)
     calls.scene.place.execute("CREATE TABLE held (id integer PRIMARY KEY, n integer)")
     calls.scene.place.execute("INSERT INTO held VALUES (2, 0)")
     holder = calls.scene.place.open_admin()
@@ -104,7 +105,7 @@ def test_a_connection_that_is_cut_in_a_scope_makes_the_page_wait_and_nothing_is_
 
 def test_a_target_that_hangs_is_cut_by_the_statement_time_out(calls):
     trigger(calls.scene, "IF NEW.record = 2 THEN PERFORM pg_sleep(30); END IF;")
-    connect_hasty(calls, statement_timeout_s=1)
+    connect_hasty(calls, statement_timeout_s=0.3)
     flow = calls.apply(parent_of("R"), child_of("R"))
     started = time.monotonic()
     run = calls.run(flow, "good", "good", "good")

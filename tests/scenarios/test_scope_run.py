@@ -24,7 +24,7 @@ from tests.fakes.killing import (
 )
 from tests.fakes.mail_server import MailServer, for_recipient, once
 from tests.fakes.running import books
-from tests.long_tests import SPREADS
+from tests.long_tests import SPREADS, moments
 from tests.scenarios.calls import FAILING, Calls, F, child_of, head_of, indented, parent_of, write_mark
 from tests.scenarios.scene import Scene
 from tests.scenarios.test_resume import Trial
@@ -174,7 +174,7 @@ def test_killed_at_any_statement_of_ours_all_is_there_once(trial, spread):
     counted = Countdown()
     trial.run(dying_at_statement(counted))
     assert counted.calls > 50
-    for at in range(1, counted.calls + 1, spread * fewer(trial)):
+    for at in moments(counted.calls, spread)[:: fewer(trial)]:
         trial.run(dying_at_statement(Countdown(at)))
         assert trial.faults == [], f"death at statement {at}"
 
@@ -187,18 +187,21 @@ def fewer(trial: WholeTrial) -> int:
 @SPREADS
 def test_killed_at_any_statement_of_a_run_that_fails_nothing_is_there_and_one_error_is_open(trial, spread):
     trial.scene.place.execute("UPDATE incoming SET amount = -1 WHERE id = 8")
-    for at in range(1, 400, 2 * spread * fewer(trial)):
-        countdown = Countdown(at)
-        run = start_run(flow=trial.flow)
-        with dying_at_statement(countdown):
-            trial.work_until_death(run)
-        trial.scene.work_to_the_end(run)
+    counted = Countdown()
+    run_that_fails(trial, counted)
+    assert counted.calls > 50
+    for at in moments(counted.calls, spread)[:: 2 * fewer(trial) if spread == 1 else 1]:
+        run = run_that_fails(trial, Countdown(at))
         assert (run.status, run.rolled_back, run.unit_errors) == (RunStatus.FAILED, 10, 1), f"death at statement {at}"
         assert (trial.scene.loaded(), trial.scene.loaded("journal"), books()) == ([], [], [])
         assert trial.scene.checkpoint(trial.flow) is None
-        if countdown.calls < at:
-            return
-    pytest.fail("the run never ended without a death")
+
+
+def run_that_fails(trial: WholeTrial, countdown: Countdown) -> Run:
+    run = start_run(flow=trial.flow)
+    with dying_at_statement(countdown):
+        trial.work_until_death(run)
+    return trial.scene.work_to_the_end(run)
 
 
 def test_a_later_run_that_goes_through_resolves_the_window(trial):

@@ -19,6 +19,7 @@ from apps.runs.models import Arrival, FlowState, Page, Run
 from apps.runs.services import RunRefused, cancel_rerun, cancel_run, start_run
 from tests.factories import make_member
 from tests.fakes.killing import Countdown, Killed, dying_at_statement
+from tests.long_tests import SPREADS, moments
 from tests.scenarios.scene import Scene
 from tests.scenarios.test_webhook import listening
 
@@ -405,14 +406,15 @@ def test_a_run_that_fails_after_a_newer_payload_is_not_run_again(sqlite_scene):
 
 
 # --- deaths ----------------------------------------------------------------------------------------------------------
-def test_wherever_a_dispatcher_dies_one_attempt_follows(sqlite_scene):
+@SPREADS
+def test_wherever_a_dispatcher_dies_one_attempt_follows(sqlite_scene, spread):
     scene, flow = sqlite_scene, flow_with(sqlite_scene, "{attempts: 10, minutes: 1}")
     run, counted = fail(scene, flow), Countdown()
     with frozen(after(60)), dying_at_statement(counted):
         assert start_reruns() == 1
     assert counted.calls > 5
     scene.work(Run.unscoped.latest("pk"), after(60))
-    for at in range(1, counted.calls + 1):
+    for at in moments(counted.calls, spread):
         for waiting in Run.unscoped.filter(status="retrying"):
             cancel_rerun(run=waiting)
         run = fail(scene, flow, after(60))
