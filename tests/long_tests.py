@@ -21,6 +21,9 @@ def moments(count: int, spread: int) -> list[int]:
     return every if spread == 1 else every[count // 10 :: max(1, count // 5)][:5]
 
 
+IN_CONTRACT = r"file-a\.(csv|jsonl\.gz)\]|(sftp|s3)-a\.csv|sql-\w+-upsert|http-(none|link)-|email-|webhook-3"
+"""Variants of connectors that the ordinary run takes."""
+
 LONG = {
     rf"scenarios/.*\[(.*-)?{OTHER}(-.*)?\]": "a target like our database is in it, and this one where ours is like it",
     r".*[\[-]every moment[\]-]": "some of the moments are in it",
@@ -29,10 +32,19 @@ LONG = {
         "every statement with a table as the source, and a target like our own database, is in it"
     ),
     r"scenarios/test_transactions.py::test_what_persists.*-strict\]": "the way that keeps changes is in it",
-    r"connectors/test_contract.py::test_an_application_that_never.*(a\.(json|jsonl\.gz|xlsx)|http-[a-mo-z].*|put)\]": (
-        "one of each connector is in it"
+    rf"connectors/test_contract.py::.*\[(?!{IN_CONTRACT})\w+-": "one or two variants of each connector are in it",
+    r"connectors/test_contract.py::test_an_application_that_never.*postgresql": "a session with it is in it",
+    r"connectors/test_files_target.py::test_a_kill_at_any_call.*\[(open|fsync)-": "the calls that change names are in it",
+    r"connectors/test_http_hostile.py::test_an_export.*\[(drip-headers|stop|truncate-|deflate|endless-ch|redirect-to-m)": (
+        "two of each class of faults are in it"
     ),
-    r"engine/test_expressions_attacks.py::test_a_bomb_takes_little_memory\[2\]": "a bomb of the same kind is in it",
+    r"connectors/test_http_hostile.py::test_a_write.*\[(drip-body|truncate|two-gigabytes)": "one of each class is in it",
+    r"connectors/test_http_import.py::test_a_short_wait.*\[(seconds-503|date-429)": "both forms and statuses are in it",
+    r"connectors/test_sql_mariadb.py::test_a_(row_that_somebody|server_that_falls_silent|statement_that)": (
+        "PostgreSQL's, and the contract of connections that never answer, are in it"
+    ),
+    r"engine/test_expressions_attacks.py::test_a_bomb_takes_little_memory\[[23]\]": "a bomb of the same kind is in it",
+    r"engine/test_expressions_attacks.py::test_a_bomb_ends.*\[(33|47|48|49|55|63)\]": "bombs of the same kinds are in it",
     r"scenarios/test_demo_applications.py::": "the first minute of a newcomer is in .ci/run",
     r"scenarios/test_demo_mail_server.py::": "the demo's own orders are in it",
     r"execution/test_rivals.py::": "in the kills of .ci/run workers, dispatcher and pages act at the same time",

@@ -4,10 +4,15 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.models import User
+from django.contrib.messages.storage.cookie import CookieStorage
+from django.test import RequestFactory
 from django.urls import reverse
 from django.utils.html import escape
 
@@ -79,6 +84,7 @@ from tests.factories import (
     make_webhook,
     step_of,
 )
+from tests.long_tests import SPREADS
 
 pytestmark = pytest.mark.django_db
 
@@ -208,13 +214,20 @@ def test_every_list_opens_in_five_queries(two_of_each, admin_client, django_asse
         assert (name_of(model), answer.status_code) == (name_of(model), 200)
 
 
-def test_every_filter_of_a_list_opens(two_of_each, admin_client):
+def test_every_filter_of_a_list_finds_its_rows(two_of_each, superuser):
     for model in OURS:
-        changes = admin_client.get(address(model, "changelist")).context["cl"]
-        for spec in changes.filter_specs:
-            choice = list(spec.choices(changes))[-1]
-            answer = admin_client.get(address(model, "changelist") + choice["query_string"])
-            assert (name_of(model), spec.title, answer.status_code) == (name_of(model), spec.title, 200)
+        shown = shown_in_list(model, superuser)
+        for spec in shown.filter_specs:
+            choice = list(spec.choices(shown))[-1]
+            assert list(shown_in_list(model, superuser, choice["query_string"]).result_list) is not None, spec.title
+
+
+def shown_in_list(model: type, user: User, query: str = "") -> ChangeList:
+    """What the list of a model shows for a query, without its page; raises for a query that it does not take."""
+    request = RequestFactory().get(address(model, "changelist") + query)
+    request.user = user
+    request._messages = CookieStorage(request)
+    return admin.site._registry[model].get_changelist_instance(request)
 
 
 def test_lists_without_end_are_neither_sorted_nor_counted_to_their_end():
@@ -226,12 +239,15 @@ def test_lists_without_end_are_neither_sorted_nor_counted_to_their_end():
     assert {name_of(model) for model in hot - set(ENDLESS)} <= {"KeptAnswer", "PurgedSums", "Upload"}  # a row a flow
 
 
-def test_what_the_console_shows_is_opened_there_from_the_list_and_the_form(two_of_each, admin_client, superuser):
+@SPREADS
+def test_what_the_console_shows_is_opened_there_from_the_list_and_the_form(
+    two_of_each, admin_client, superuser, spread
+):
     account = Account.objects.first()
     add_member(account=account, user=superuser, role=Role.OWNER)
     shown = [model for model in OURS if admin.site._registry[model].address_in_console]
     assert {name_of(model) for model in shown} >= {"Flow", "Run", "Error", "Cause", "Step", "Connection", "RetryItem"}
-    for model in shown:
+    for model in shown[::spread]:
         row = model.unscoped.filter(account=account).first()
         way = admin.site._registry[model].address_in_console(row)
         rows = admin_client.get(address(model, "changelist")).content.decode()
@@ -253,10 +269,9 @@ def test_the_way_to_the_console_leads_into_the_environment_of_what_it_shows(admi
 
 
 @pytest.mark.parametrize("term", ["e-1 r-1", "'\"%\\\x00;" + "9" * 40])
-def test_every_search_takes_any_text(two_of_each, admin_client, term):
+def test_every_search_takes_any_text(two_of_each, superuser, term):
     for model in OURS:
-        answer = admin_client.get(address(model, "changelist"), {"q": term})
-        assert (name_of(model), answer.status_code) == (name_of(model), 200)
+        assert len(shown_in_list(model, superuser, "?" + urlencode({"q": term})).result_list) >= 0, name_of(model)
 
 
 def test_every_form_opens_in_few_queries_and_shows_no_secret(two_of_each, admin_client, django_assert_max_num_queries):

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.core.checks import check_newcomer_settings, newcomer_settings, refuse_newcomer_settings
+from apps.core.checks import CONSOLE_MAIL, check_newcomer_settings, newcomer_settings, refuse_newcomer_settings
 
 GOOD = {
     "IS_NEWCOMER": False,
@@ -53,6 +53,14 @@ def test_each_newcomers_setting_is_refused_by_name(in_production, name, value, s
     assert [problem.msg for problem in check_newcomer_settings(None) if problem.id == "flowmend.E001"] != []
 
 
+def test_every_newcomers_setting_is_named_at_once(settings):
+    settings.IS_NEWCOMER, settings.EMAIL_BACKEND = False, CONSOLE_MAIL
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        refuse_newcomer_settings()
+    for name in ("SECRET_KEY", "FIELD_KEYS", "ALLOWED_HOSTS", "EMAIL_BACKEND", "PUBLIC_URL"):
+        assert name in str(refusal.value)
+
+
 def test_a_newcomer_may_start(settings):
     settings.IS_NEWCOMER = True
     refuse_newcomer_settings()
@@ -63,36 +71,22 @@ def test_a_published_key_that_only_decrypts_is_let_through_until_rotation(in_pro
     assert newcomer_settings() == []
 
 
-def _manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def test_the_deployment_check_is_clean_with_good_settings():
+    good = {
+        "DEBUG": "0",
+        "SECRET_KEY": "Zk3!" + "qwertyuiopasdfghjklzxcvbnm0123456789" * 2,
+        "FIELD_KEYS": "a key of our own",
+        "ALLOWED_HOSTS": "flows.example.org",
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "PUBLIC_URL": "https://flows.example.org",
+    }
     kept = {name: os.environ[name] for name in ("PATH", "DATABASE_URL", "DATA_DIR") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
+    outcome = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=django_settings.BASE_DIR,
-        env={**kept, **environment},
+        env={**kept, **good},
         capture_output=True,
         text=True,
         timeout=120,
-    )
-
-
-def test_the_start_itself_names_every_default_at_once():
-    outcome = _manage("check", DEBUG="0")
-    assert outcome.returncode != 0
-    for name in ("SECRET_KEY", "FIELD_KEYS", "ALLOWED_HOSTS", "EMAIL_BACKEND", "PUBLIC_URL"):
-        assert name in outcome.stderr
-
-
-def test_the_deployment_check_is_clean_with_good_settings():
-    outcome = _manage(
-        "check",
-        "--deploy",
-        "--fail-level",
-        "WARNING",
-        DEBUG="0",
-        SECRET_KEY="Zk3!" + "qwertyuiopasdfghjklzxcvbnm0123456789" * 2,
-        FIELD_KEYS="a key of our own",
-        ALLOWED_HOSTS="flows.example.org",
-        EMAIL_BACKEND="django.core.mail.backends.smtp.EmailBackend",
-        PUBLIC_URL="https://flows.example.org",
     )
     assert outcome.returncode == 0, outcome.stderr

@@ -135,7 +135,10 @@ def _may_use_unscoped(path: Path) -> bool:
 
 
 def _uses_of_unscoped(path: Path) -> list[int]:
-    tree = ast.parse(path.read_text())
+    text = path.read_text()
+    if "unscoped" not in text:
+        return []
+    tree = ast.parse(text)
     return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "unscoped"]
 
 

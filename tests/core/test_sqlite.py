@@ -5,71 +5,69 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.apps import make_database_folder
 
 WRITERS = 4
 TRANSACTIONS = 40
 
-FIRST = """
+PROGRAM = f"""
+import os, sys
 import django
 django.setup()
+from pathlib import Path
+from django.conf import settings
 from django.core.management import call_command
-call_command("migrate", verbosity=0)
-from apps.accounts.models import Account
-Account.objects.create(pk=1, retention_days=0)
-"""
-WRITER = f"""
-import django
-django.setup()
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import F
 from apps.accounts.models import Account
-for _ in range({TRANSACTIONS}):
-    with transaction.atomic():
-        account = Account.objects.get(pk=1)
-        Account.objects.filter(pk=1).update(retention_days=F("retention_days") + 1)
-        Account.objects.create(name=account.name)
+from tests import migrated
+
+def write():
+    for _ in range({TRANSACTIONS}):
+        with transaction.atomic():
+            account = Account.objects.get(pk=1)
+            Account.objects.filter(pk=1).update(retention_days=F("retention_days") + 1)
+            Account.objects.create(name=account.name)
+
+migrated.copy_to(Path(settings.DATABASES["default"]["NAME"]))
+call_command("migrate", verbosity=0)
+Account.objects.create(pk=1, retention_days=0)
+connections.close_all()
+writers = []
+for _ in range({WRITERS}):
+    if not (pid := os.fork()):
+        write()
+        os._exit(0)
+    writers.append(pid)
+sys.exit(any(os.waitpid(pid, 0)[1] for pid in writers))
 """
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def test_writers_wait_for_each_other_and_every_transaction_counts(tmp_path):
+    folder = tmp_path / "made" / "by" / "us"
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(django_settings.BASE_DIR)}
-    return {**kept, "DATA_DIR": str(tmp_path / "made" / "by" / "us"), "DJANGO_SETTINGS_MODULE": "config.settings"}
-
-
-def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments],
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM],
         cwd=django_settings.BASE_DIR,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        env={**kept, "DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings"},
+        timeout=180,
+        check=True,
     )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=180)
-    assert process.returncode == 0, err
-    return out
-
-
-def test_writers_wait_for_each_other_and_every_transaction_counts(environment):
-    finish(start(environment, "-c", FIRST))
-    for writer in [start(environment, "-c", WRITER) for _ in range(WRITERS)]:
-        finish(writer)
     done = WRITERS * TRANSACTIONS
-    with closing(sqlite3.connect(Path(environment["DATA_DIR"]) / "flowmend.sqlite3")) as file:
+    with closing(sqlite3.connect(folder / "flowmend.sqlite3")) as file:
         assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert file.execute("SELECT max(retention_days), count(*) FROM account").fetchone() == (done, done + 1)
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(environment, tmp_path):
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    process = start({**environment, "DATA_DIR": str(tmp_path / "file" / "below")}, "manage.py", "check")
-    assert "The folder of the database" in process.communicate(timeout=60)[1]
-    assert process.returncode != 0
+    ours = django_settings.DATABASES["default"]
+    monkeypatch.setitem(ours, "ENGINE", "django.db.backends.sqlite3")
+    monkeypatch.setitem(ours, "NAME", tmp_path / "file" / "below" / "flowmend.sqlite3")
+    with pytest.raises(ImproperlyConfigured, match="The folder of the database"):
+        make_database_folder()

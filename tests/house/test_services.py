@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 
 from tests import services
 
-ANY = ["tests/core/test_queue.py", "tests/connectors/test_sql_import.py", "--collect-only", "-q"]
+ANY = ["tests/core/test_queue.py", "--collect-only", "-q"]
 
 
 @pytest.fixture
