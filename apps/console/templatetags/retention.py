@@ -21,6 +21,8 @@ ALSO = {
     "arrivals": "waiting requests of removed flows",
     "deliveries": "deliveries of webhooks",
     "exports": "exports",
+    "root_causes": "root causes without errors",
+    "flows": "removed flows",
 }
 """What is told beside errors and runs; the rest is housekeeping."""
 

@@ -56,14 +56,14 @@ def flows_that_need(flow: Flow) -> list[Flow]:
 
 @transaction.atomic
 def delete_integration(*, integration: Integration, member: Member | None = None) -> None:
-    """Raises FlowRefused for one that has flows, or whose removed flows still have runs and errors."""
+    """Raises FlowRefused for one that has flows, or whose removed flows have not been purged yet."""
     Account.objects.select_for_update(no_key=True).get(pk=integration.account_id)  # no definition is applied meanwhile
     flows = Flow.objects.of(integration.account_id).filter(integration=integration)
     names = list(flows.present().order_by("name").values_list("name", flat=True)[:5])
     if names:
         raise FlowRefused(f"The integration {integration.name} has flows: {', '.join(names)}. Remove them first.")
     if flows.exists():
-        raise FlowRefused(f"Runs and errors of flows that were removed from {integration.name} are still kept.")
+        raise FlowRefused(f"Runs, errors or charts of flows that were removed from {integration.name} are still kept.")
     before = {"name": integration.name, "slug": integration.slug, "environment": integration.environment}
     account, actor = integration.account_id, actor_of(member)
     record_audit(account=account, actor=actor, act="integration.delete", target=integration, before=before)
