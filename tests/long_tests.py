@@ -24,12 +24,35 @@ def moments(count: int, spread: int) -> list[int]:
 IN_CONTRACT = r"file-a\.(csv|jsonl\.gz)\]|(sftp|s3)-a\.csv|sql-\w+-upsert|http-(none|link)-|email-|webhook-3"
 """Variants of connectors that the ordinary run takes."""
 
+SCENARIOS_KEPT = "|".join([
+    r"resume\.py", r"scope_run\.py::test_(killed|handlings|canceled|workers|one_record)", r"transactions\.py",
+    r"failing_targets\.py", r"webhook\.py::test_(a_kill|runs_side|after_a_run)", r"bad_records\.py", r"ledgers\.py",
+    r"workflow_retry\.py::test_(wherever|a_worker|an_attempt_that_is)", r"retry_table_meanwhile\.py",
+    r"unbooked_pages\.py", r"bulk_edit\.py", r"act_plans\.py", r"canceled_retries\.py", r"error_automation\.py",
+    r"delete\.py", r"mark_sent\.py", r"rules\.py", r"retry\.py",
+    r"retry_table\.py::test_(in_scope_record|a_retry_that_fails|all_that_match|a_write_that|a_forced)",
+    r"auto_retry_table\.py::test_(ten_thousand|where_|an_attempt_under_way|an_attempt_that_works)",
+    r"auto_resolve_table\.py::test_(the_same|a_late_page|tags|reopen)",
+    r"causes\.py::test_(counters|states_cost|merged)", r"notes\.py::test_(two_errors|a_tag_on_many)",
+    r"sub_flows\.py::test_(calls_inside|a_run_works)", r"test_runs\.py::test_(no_transaction|nothing_stays|two_tests)",
+    r"wrong_input_databases\.py::test_a_target", r"demo\.py::test_installing_twice",
+])  # fmt: skip
+"""On PostgreSQL: locks, savepoints, ledgers, acts on many rows, and of each other table of cases a few."""
+
 LONG = {
     rf"scenarios/.*\[(.*-)?{OTHER}(-.*)?\]": "a target like our database is in it, and this one where ours is like it",
     r".*[\[-]every moment[\]-]": "some of the moments are in it",
     r"scenarios/test_resume.py::test_a_page_on_which_workers_die_again_and_again.*-[345]\]": "two deaths are in it",
-    rf"scenarios/test_resume.py::test_whichever_statement.*\[(file-.*|table-{OTHER})\]": (
-        "every statement with a table as the source, and a target like our own database, is in it"
+    r"scenarios/test_resume.py::test_(wherever|whichever|a_record_that_kills).*\[file-": (
+        "deaths of runs over a table, whose checkpoint moves with every page, are in it"
+    ),
+    r"scenarios/test_resume.py::test_a_file_that_changed.*(shorter|other)": "a longer file and none at all are in it",
+    r"scenarios/test_webhook.py::test_a_kill.*\[(1-False|2-True)": "each is in it before one call and after another",
+    r"scenarios/test_wrong_input_definitions.py::test_an_expression_bomb.*\[(map|log)-(?!9)": (
+        "all bombs in a filter, and one of each other step, are in it"
+    ),
+    r"scenarios/test_demo_orders.py::test_(a_corrected_address|a_rejected_order|a_second_run|the_mail_server)": (
+        "two retries and two runs of the demo's orders are in it"
     ),
     r"scenarios/test_transactions.py::test_what_persists.*-strict\]": "the way that keeps changes is in it",
     rf"connectors/test_contract.py::.*\[(?!{IN_CONTRACT})\w+-": "one or two variants of each connector are in it",
@@ -60,6 +83,14 @@ LONG = {
 if connection.vendor == "postgresql":
     kept = r"search_page|error_list|record_journey|history_page|live|run_page|dashboard\.py::test_a_page_asks"
     LONG[rf"console/(?!test_({kept}))"] = "the browser opens every page, on PostgreSQL; SQLite has all of this"
+    LONG[rf"scenarios/(?!test_({SCENARIOS_KEPT}))"] = "the rules that they show are ours and not the database's"
+    cells = r"R-R-ERR|R-CW/e-P,PH|CR/e-CO|CR/x-CW/x|CW/e-CR/x|CW/x-CR/e|CO-CO"
+    LONG[rf"scenarios/test_transactions.py::test_what_persists.*\[postgresql-(?!({cells})-)"] = (
+        "one cell of each row and column is in it, SQLite has all 36"
+    )
+    LONG[r"scenarios/test_bad_records.py::test_one_bad.*\[postgresql-(?!NUL|lone|broken|huge)"] = (
+        "what PostgreSQL takes in no text or number is in it, SQLite has all kinds"
+    )
     LONG[r"api/test_generated_calls.py::"] = "SQLite has them; what a call asks is tried by the other tests of the API"
 PATTERNS = re.compile("|".join(f"tests/{pattern}" for pattern in LONG))
 

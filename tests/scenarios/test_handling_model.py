@@ -3,6 +3,7 @@
 The model below is the rules of handlings, one record at a time, in thirty lines; the engine does whole pages.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,6 +17,7 @@ from apps.engine.records import Page, pack, unpack
 from apps.flows.definition import Known, parse_definition
 from apps.flows.planning import build_plan
 from tests.fakes.world import NOW, FakeDatabase, FakeOpened, FakeTable, deliver, page_of
+from tests.long_tests import SPREADS
 
 RECORDS = 4
 HANDLINGS = ["rollback", "custom_with_rollback", "custom_without_rollback", "continue"]
@@ -197,6 +199,11 @@ def opened_for(plan: Plan, flow: list[Step], database: FakeDatabase) -> tuple[Pl
     return replace(plan, nodes=nodes), FakeOpened(targets=targets, sessions={"target": database})
 
 
+def try_random(check: Callable[..., None], *strategies: st.SearchStrategy, spread: int) -> None:
+    """Check a hundred random flows, or one in `spread` of so many."""
+    settings(max_examples=100 // spread)(given(*strategies)(check))()
+
+
 class BusyTable(FakeTable):
     """What is refused as busy may be tried again."""
 
@@ -216,9 +223,12 @@ def standing(database: FakeDatabase) -> dict[int, list[str]]:
     return {n: sorted(tables) for n, tables in found.items()}
 
 
-@given(st.lists(steps(3), min_size=1, max_size=4))
-@settings(max_examples=60)
-def test_a_page_does_what_the_rules_say_of_each_record(given_flow):
+@SPREADS
+def test_a_page_does_what_the_rules_say_of_each_record(spread):
+    try_random(check_records, st.lists(steps(3), min_size=1, max_size=4), spread=spread)
+
+
+def check_records(given_flow):
     flow = named(given_flow)
     if not any(step.body is None for step in every_step(flow)):
         return
@@ -241,9 +251,12 @@ def test_a_page_does_what_the_rules_say_of_each_record(given_flow):
     assert (again.failed, again.success) == (result.failed, result.success)
 
 
-@given(st.lists(steps(2), min_size=1, max_size=3))
-@settings(max_examples=40)
-def test_a_page_that_is_one_scope_stands_as_a_whole_or_not_at_all(given_flow):
+@SPREADS
+def test_a_page_that_is_one_scope_stands_as_a_whole_or_not_at_all(spread):
+    try_random(check_one_scope, st.lists(steps(2), min_size=1, max_size=3), spread=spread)
+
+
+def check_one_scope(given_flow):
     flow = named(given_flow)
     if not any(step.body is None for step in every_step(flow)):
         return
@@ -263,9 +276,12 @@ def test_a_page_that_is_one_scope_stands_as_a_whole_or_not_at_all(given_flow):
     assert_each_visit_once(plan, result)
 
 
-@given(st.lists(steps(2), min_size=1, max_size=3), st.integers(0, 30))
-@settings(max_examples=40)
-def test_a_record_that_waits_in_the_middle_comes_to_the_same_end(given_flow, busy_at):
+@SPREADS
+def test_a_record_that_waits_in_the_middle_comes_to_the_same_end(spread):
+    try_random(check_waiting, st.lists(steps(2), min_size=1, max_size=3), st.integers(0, 30), spread=spread)
+
+
+def check_waiting(given_flow, busy_at):
     """One write of the page is refused as busy the first time, and its step tries again later."""
     flow = named(given_flow)
     if not any(step.body is None for step in every_step(flow)):
