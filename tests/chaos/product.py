@@ -13,6 +13,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 ORPHANS_PATIENCE_S = 10.0
+STOP_PATIENCE_S = 40.0
 WHOLE_TREE = 8
 """Supervisor, web with its worker, dispatcher, and the queue's main process, sentinel, pusher, monitor, workers."""
 
@@ -84,22 +85,34 @@ class Product:
             process.kill()
         self.start()
 
+    def restart(self) -> float:
+        """As an operator would; returns how long it took to stop, in seconds."""
+        began = time.monotonic()
+        self._end()
+        seconds = time.monotonic() - began
+        self.start()
+        self.wait_until_up()
+        return seconds
+
     def stop(self) -> None:
-        """SIGTERM, as an operator would; whatever is left then is an orphan."""
+        self._end()
+        self.log.close()
+
+    def _end(self) -> None:
+        """SIGTERM; whatever is left then is an orphan."""
         assert self.process is not None
         tree = self._tree()
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(timeout=40)
+            self.process.wait(timeout=STOP_PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self.orphans.append("the supervisor did not stop within 40 s")
+            self.orphans.append(f"the supervisor did not stop within {STOP_PATIENCE_S:.0f} s")
             self.process.kill()
             self.process.wait()
         _, alive = psutil.wait_procs(tree, timeout=5)
         self.orphans += [describe(process) for process in alive]
         for process in alive:
             process.kill()
-        self.log.close()
 
     def wait_until_up(self, patience_s: float = 60) -> None:
         deadline = time.monotonic() + patience_s

@@ -3,63 +3,135 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
+import redis
+
+from tests.chaos.servers import own_postgresql, own_redis, small_disk
 
 SERVER = os.environ.get("CHAOS_SERVER", "postgresql://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("CHAOS_REDIS", "redis://127.0.0.1:6379/9")
 LEASE_S = 3.0
 
-SETUPS = {
-    "sqlite": {"postgresql": False, "redis": False},
-    "postgresql": {"postgresql": True, "redis": False},
-    "redis": {"postgresql": True, "redis": True},
-}
 
-
-@dataclass(frozen=True)
+@dataclass
 class Stage:
-    """The product's environment and its folder; `target` is the address of the target's PostgreSQL, or None."""
+    """The product's environment and its folder.
+
+    `target` is the address of the target's PostgreSQL, or None for a SQLite file; `server` what may be hurt, if any.
+    """
 
     folder: Path
-    environment: dict[str, str]
-    target: str | None
+    environment: dict[str, str] = field(default_factory=dict)
+    target: str | None = None
+    server: Any = None
+
+    @property
+    def lease_s(self) -> float:
+        return float(self.environment["LEASE_SECONDS"])
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "product.log"
 
 
 @contextmanager
-def stage(setup: str) -> Iterator[Stage]:
-    """Lays the stage and sets Django up on it in this process."""
-    wanted = SETUPS[setup]
+def stage(setup: str, more: Mapping[str, str]) -> Iterator[Stage]:
+    """Lays the stage and sets Django up on it in this process; `more` is said to the product beside that."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="flowmend-chaos-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        environment = {
+        found = Stage(folder)
+        found.environment |= {
             "DATA_DIR": str(folder),
             "LEASE_SECONDS": str(LEASE_S),
             "WORKERS": "2",
             "EGRESS_ALLOW_NETS": "127.0.0.0/8",
             "LOG_LEVEL": "WARNING",
-            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings"),
             "DATABASE_URL": f"sqlite:///{folder / 'flowmend.sqlite3'}",
         }
-        target = None
-        if wanted["postgresql"]:
-            environment["DATABASE_URL"] = stack.enter_context(own_database("chaos"))
-            target = stack.enter_context(own_database("chaos_target"))
-        if wanted["redis"]:
-            environment["REDIS_URL"] = REDIS
-            stack.enter_context(own_queue())
-        os.environ.update(environment)
+        SETUPS[setup](found, stack)
+        found.environment |= more
+        os.environ.update(found.environment)
         import django
 
         django.setup()
-        yield Stage(folder, environment, target)
+        stack.callback(close_connections)
+        begin_with_tables(found)
+        yield found
 
 
+def begin_with_tables(found: Stage) -> None:
+    """What other tests keep ready; the product migrates what is missing."""
+    from tests import migrated
+
+    kind, file = found.environment["DATABASE_URL"].split(":", 1)
+    if kind == "sqlite":
+        migrated.copy_to(Path(file.removeprefix("//")))
+
+
+def close_connections() -> None:
+    from django.db import connections
+
+    connections.close_all()
+
+
+# --- setups ----------------------------------------------------------------------------------------------------------
+def on_sqlite(found: Stage, stack: ExitStack) -> None:
+    """As a newcomer has it."""
+
+
+def on_postgresql(found: Stage, stack: ExitStack) -> None:
+    found.environment["DATABASE_URL"] = stack.enter_context(own_database("chaos"))
+    found.target = stack.enter_context(own_database("chaos_target"))
+
+
+def with_redis(found: Stage, stack: ExitStack) -> None:
+    on_postgresql(found, stack)
+    found.environment["REDIS_URL"] = stack.enter_context(own_queue())
+
+
+def with_own_redis(found: Stage, stack: ExitStack) -> None:
+    on_postgresql(found, stack)
+    found.server = stack.enter_context(own_redis(found.folder))
+    found.environment["REDIS_URL"] = found.server.address
+
+
+def on_own_postgresql(found: Stage, stack: ExitStack) -> None:
+    """The target is in the same cluster: it is hurt at the same moment."""
+    found.server = stack.enter_context(own_postgresql(found.folder / "cluster"))
+    for name in ("chaos", "chaos_target"):
+        with psycopg.connect(f"{found.server.address}/postgres", autocommit=True) as server:
+            server.execute(f"CREATE DATABASE {name}".encode())
+    found.environment["DATABASE_URL"] = f"{found.server.address}/chaos"
+    found.target = f"{found.server.address}/chaos_target"
+
+
+def on_small_disk(found: Stage, stack: ExitStack) -> None:
+    """The product's database and the target lie on it."""
+    disk = found.folder / "disk"
+    found.server = stack.enter_context(small_disk(disk))
+    found.environment["DATABASE_URL"] = f"sqlite:///{disk / 'flowmend.sqlite3'}"
+    found.environment["SQLITE_ROOT"] = str(disk / "databases")
+
+
+SETUPS: Mapping[str, Callable[[Stage, ExitStack], None]] = {
+    "sqlite": on_sqlite,
+    "postgresql": on_postgresql,
+    "redis": with_redis,
+    "own-redis": with_own_redis,
+    "own-postgresql": on_own_postgresql,
+    "small-disk": on_small_disk,
+}
+
+
+# --- on servers that are there ---------------------------------------------------------------------------------------
 @contextmanager
 def own_database(purpose: str) -> Iterator[str]:
     name = f"flowmend_{purpose}_{os.getpid()}"
@@ -67,9 +139,7 @@ def own_database(purpose: str) -> Iterator[str]:
     try:
         yield f"{SERVER}/{name}"
     finally:
-        from django.db import connections
-
-        connections.close_all()
+        close_connections()
         _administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -80,13 +150,11 @@ def _administer(*statements: str) -> None:
 
 
 @contextmanager
-def own_queue() -> Iterator[None]:
-    import redis
-
+def own_queue() -> Iterator[str]:
     client = redis.Redis.from_url(REDIS)
     client.flushdb()
     try:
-        yield
+        yield REDIS
     finally:
         client.flushdb()
         client.close()

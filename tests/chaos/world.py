@@ -1,12 +1,14 @@
 """The flows under torment, their source and their targets, and what must be in the targets in the end.
 
-Three flows read one file in pages of 50: one upserts (repeatable by key), one inserts into a table without a key (only
-the ledger keeps it from doubling), one posts to an HTTP target that loses answers and knows repeats by their key. Each
-run writes under its own `round`, so that every run can be audited alone.
+Each flow reads one file in pages of 50 and writes in a way of its own: `kept` upserts (repeatable by key), `added`
+inserts into a table without a key (only the ledger keeps it from doubling), `posted` posts with a key to a target that
+loses answers, `put` does the same by PUT, `unkeyed` posts without a key. Each run writes under its own `round`, so that
+every run can be audited alone.
 """
 
+import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ import psycopg
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from apps.accounts.models import Account
+from apps.accounts.models import Account, Member
 from apps.accounts.services import create_account
 from apps.flows.connections import surroundings_for
 from apps.flows.models import Flow
@@ -39,24 +41,36 @@ flow: {key}
 name: {key}
 integration: {{key: chaos, name: Chaos}}
 enabled: true
+overlap: {overlap}
 page_size: {page}
 steps:
   - key: file
     export: {{connection: files, path: records.jsonl}}
     trace_key: "{{{{ record.id }}}}"
-  - key: {step}
-    import: {{{sent}}}
+  - key: send
+    import: {{connection: {sent}}}
     mapping: {{round: run.parameters.round, id: record.id, amount: record.amount}}
 """
 WRITES = {
-    "kept": ("load", "connection: target, operation: upsert, table: kept, keys: [round, id]"),
-    "added": ("load", "connection: target, operation: insert, table: added"),
-    "posted": (
-        "post",
-        "connection: office, path: /records, idempotency_header: Idempotency-Key, error_path: message",
-    ),
+    "kept": "target, operation: upsert, table: kept, keys: [round, id]",
+    "added": "target, operation: insert, table: added",
+    "posted": "office, path: /posted, idempotency_header: Idempotency-Key, error_path: message",
+    "put": 'office, method: PUT, path: "/put/{{ run.parameters.round }}/{{ record.id }}", error_path: message',
+    "unkeyed": "office, path: /unkeyed, error_path: message",
 }
-FLOWS = {key: DEFINITION.format(key=key, page=PAGE, step=step, sent=sent) for key, (step, sent) in WRITES.items()}
+OVER_HTTP = {"posted", "put", "unkeyed"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which flows there are, and how what they read and write is made."""
+
+    flows: Sequence[str] = ("kept", "added", "posted")
+    records: int = RECORDS
+    page: int = PAGE
+    overlap: str = "queue"
+    drops: float = 0.005
+    delay_s: float = 0.0
 
 
 @dataclass
@@ -64,26 +78,42 @@ class World:
     """What the flows work on."""
 
     stage: Stage
+    wanted: Wanted
     account: Account
     flows: dict[str, Flow]
     office: HttpTarget
 
     @classmethod
-    def build(cls, stage: Stage) -> "World":
+    def build(cls, stage: Stage, wanted: Wanted, dice: random.Random) -> "World":
         owner = User.objects.create_user("chaos", "chaos@example.org")
         account = create_account(name="Chaos", owner=owner)
-        world = cls(stage, account, {}, HttpTarget())
+        office = HttpTarget(random.Random(dice.random()), drops=wanted.drops, delay_s=wanted.delay_s)
+        world = cls(stage, wanted, account, {}, office)
         world._make_target()
-        config = world._target_config()
-        set_connection(account=account, member=None, name="target", kind="sql", config=config)
-        set_connection(account=account, member=None, name="files", kind="file", config={})
-        office = {"base_url": world.office.address, "max_concurrency": 8}
-        set_connection(account=account, member=None, name="office", kind="http", config=office)
+        world._connect("target", "sql", **world._target_config())
+        world._connect("files", "file")
+        world._connect("office", "http", base_url=office.address, max_concurrency=8)
         world._write_source()
-        for key, text in FLOWS.items():
+        for key in wanted.flows:
+            text = DEFINITION.format(key=key, page=wanted.page, overlap=wanted.overlap, sent=WRITES[key])
             apply_definition(account=account, member=None, text=text)
             world.flows[key] = Flow.objects.of(account).get(key=key)
         return world
+
+    @property
+    def owner(self) -> Member:
+        return Member.objects.of(self.account).get(role="owner")
+
+    @property
+    def good(self) -> list[int]:
+        return [number for number in range(self.wanted.records) if not is_bad(number)]
+
+    @property
+    def bad(self) -> list[int]:
+        return [number for number in range(self.wanted.records) if is_bad(number)]
+
+    def _connect(self, name: str, kind: str, /, **config: Any) -> None:
+        set_connection(account=self.account, member=None, name=name, kind=kind, config=config)
 
     def _target_config(self) -> dict[str, Any]:
         if self.stage.target is None:
@@ -93,7 +123,7 @@ class World:
         return {"database": "postgresql", "sslmode": "disable", **place}
 
     def _make_target(self) -> None:
-        self._sqlite_file().parent.mkdir(parents=True, exist_ok=True)
+        self.sqlite_file.parent.mkdir(parents=True, exist_ok=True)
         with self.target() as connection:
             for table in TABLES:
                 connection.execute(table)
@@ -101,34 +131,31 @@ class World:
     @contextmanager
     def target(self) -> Iterator[Any]:
         if self.stage.target is None:
-            with closing(sqlite3.connect(self._sqlite_file(), timeout=20)) as connection, connection:
+            with closing(sqlite3.connect(self.sqlite_file, timeout=20)) as connection, connection:
                 yield connection
         else:
             with psycopg.connect(self.stage.target) as connection:
                 yield connection
 
-    def _sqlite_file(self) -> Path:
+    @property
+    def sqlite_file(self) -> Path:
         return surroundings_for(self.account).sqlite_root / "target.sqlite3"
 
     def _write_source(self) -> None:
         path = Path(settings.FILES_ROOT) / str(self.account.pk) / "records.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [{"id": n, "amount": -1 if is_bad(n) else n} for n in range(RECORDS)]
+        rows = [{"id": n, "amount": -1 if is_bad(n) else n} for n in range(self.wanted.records)]
         path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
 
-    def rows(self, table: str, round_no: int) -> list[int]:
-        """The ids that stand in the target for one run, sorted, repeats included."""
-        if table == "posted":
-            return self.office.ids(round_no)
+    def times(self, flow: str, round_no: int) -> dict[int, int]:
+        """How often each id stands in the target for one run."""
+        if flow in OVER_HTTP:
+            return self.office.times(flow, round_no)
         mark = "?" if self.stage.target is None else "%s"
         with self.target() as connection:
-            found = connection.execute(f"SELECT id FROM {table} WHERE round = {mark} ORDER BY id", [round_no])
-            return [row[0] for row in found.fetchall()]
+            found = connection.execute(f"SELECT id, count(*) FROM {flow} WHERE round = {mark} GROUP BY id", [round_no])
+            return dict(found.fetchall())
 
 
 def is_bad(number: int) -> bool:
     return number % BAD_EVERY == 7
-
-
-GOOD = [number for number in range(RECORDS) if not is_bad(number)]
-BAD = [number for number in range(RECORDS) if is_bad(number)]
