@@ -52,7 +52,7 @@ start_postgresql() {
   as_root install -d -o postgres "$data"
   (cd / && as_user postgres "$programs/initdb" -D "$data" -U postgres -A trust -E UTF8 --no-sync >"$work/initdb.log")
   (cd / && as_user postgres "$programs/pg_ctl" -D "$data" -l "$data/log" -w \
-    -o "-c listen_addresses=127.0.0.1 -c port=5432 -c unix_socket_directories=$data" start >/dev/null)
+    -o "-c listen_addresses=127.0.0.1 -c port=5432 -c unix_socket_directories=$data -c fsync=off -c full_page_writes=off" start >/dev/null)
   echo "$programs" >"$work/postgresql-started"
   wait_for_port 5432
   echo "PostgreSQL started from $programs"
@@ -86,7 +86,8 @@ start_mariadb() {
   as_user mysql mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal \
     --skip-name-resolve >"$work/mariadb-install.log" 2>&1
   as_user mysql /usr/sbin/mariadbd --no-defaults --datadir="$data" --bind-address=127.0.0.1 --port=3306 \
-    --socket="$data/server.sock" --pid-file="$data/server.pid" --skip-name-resolve >"$work/mariadb.log" 2>&1 &
+    --socket="$data/server.sock" --pid-file="$data/server.pid" --skip-name-resolve \
+    --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 >"$work/mariadb.log" 2>&1 &
   echo "$data/server.pid" >"$work/mariadb-started"
   wait_for_port 3306
   echo "MariaDB started"

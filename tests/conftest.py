@@ -1,8 +1,10 @@
 """What every test may ask for. SQLite unless DATABASE_URL names a PostgreSQL; then the same tests run there."""
 
+import gc
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
@@ -25,9 +27,23 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 # a busy machine is slow, not wrong: no deadlines; in CI the same examples each time, so that red means changed code
 hypothesis_settings.register_profile("here", deadline=None)
 hypothesis_settings.register_profile(
-    "ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    "ci", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+gc.disable()  # until all is collected: nothing of it is garbage, and looking through it takes seconds
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What drives a browser is not even read where none of it is asked for."""
+    is_left_out = collection_path.name == "browser" and "not browser" in config.getoption("markexpr")
+    return True if is_left_out else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before the tests are chosen by marker
@@ -53,6 +69,14 @@ def pytest_report_header() -> list[str]:
 def _quick_passwords() -> None:
     """Hashing a password takes longer than most tests; how well it is hashed is Django's to test."""
     django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_disk() -> Iterator[None]:
+    """What a sync to the disk promises shows in a power cut only, which no test can make."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda fd: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

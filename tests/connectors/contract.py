@@ -12,7 +12,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import message_from_bytes
 from email.policy import default as email_policy
 from pathlib import Path
@@ -37,13 +37,16 @@ from tests.fakes.mail_server import MailServer
 CANARY = "canary-5e1f-secret"
 """Stands in every secret of a connection; no sentence and no repr may show it."""
 
-LIMITS = Limits(connect_s=1.0, statement_s=5.0)
+LIMITS = Limits(connect_s=1.0, read_s=1.0, statement_s=5.0)
+IMPATIENT = replace(LIMITS, connect_s=0.3, read_s=0.3)
+"""For who is sure to be waited for in vain."""
 
 
 class Harness(ABC):
     """One place for one connector. Records have the fields id (a number) and name (a text)."""
 
     connector: type[Connector]
+    limits = LIMITS
 
     @abstractmethod
     def config(self) -> Record:
@@ -180,7 +183,7 @@ class FileHarness(FormatHarness):
         return {"folder": "no/such/folder"}
 
     def surroundings(self) -> Surroundings:
-        return Surroundings(7, self.filing.root, self.filing.root, limits=LIMITS)
+        return Surroundings(7, self.filing.root, self.filing.root, limits=self.limits)
 
     def put(self, name: str, content: bytes) -> None:
         self.filing.put(name, content)
@@ -251,7 +254,7 @@ class SqlHarness(Harness):
 
     def surroundings(self) -> Surroundings:
         given = self.place.surroundings
-        return Surroundings(given.account, given.files_root, given.sqlite_root, given.allow_nets, limits=LIMITS)
+        return Surroundings(given.account, given.files_root, given.sqlite_root, given.allow_nets, limits=self.limits)
 
     def export_options(self) -> Record:
         return {"query": "SELECT id, name FROM source", "unique": ["id"]}
@@ -299,7 +302,7 @@ class EmailHarness(Harness):
         return {**self.config(), "password": CANARY, "allowed_domains": ["*"]}
 
     def surroundings(self) -> Surroundings:
-        return Surroundings(7, self.root, self.root, LOOPBACK, limits=LIMITS)
+        return Surroundings(7, self.root, self.root, LOOPBACK, limits=self.limits)
 
     def export_options(self) -> Record:
         return {}
@@ -356,7 +359,7 @@ class WebhookHarness(Harness):
         return {"verification": "hmac", "secret": CANARY, "key_encoding": "base64"}
 
     def surroundings(self) -> Surroundings:
-        return Surroundings(7, Path("/nowhere"), Path("/nowhere"), limits=LIMITS, arrivals=self.arrivals)
+        return Surroundings(7, Path("/nowhere"), Path("/nowhere"), limits=self.limits, arrivals=self.arrivals)
 
     def export_options(self) -> Record:
         return {"record_path": "" if self.size == 1 else "data.rows"}
@@ -417,10 +420,10 @@ class HttpHarness(Harness):
         return {"base_url": "http://127.0.0.1:1", "auth": "api_key", "key_in": "query", "key_name": "key", **secrets}
 
     def hanging_config(self, port: int) -> Record:
-        return {"base_url": f"http://127.0.0.1:{port}", "read_timeout_s": 1.0, "auth": "bearer", "bearer_token": CANARY}
+        return {"base_url": f"http://127.0.0.1:{port}", "auth": "bearer", "bearer_token": CANARY}
 
     def surroundings(self) -> Surroundings:
-        return Surroundings(7, Path("/nonexistent"), Path("/nonexistent"), LOOPBACK, limits=LIMITS)
+        return Surroundings(7, Path("/nonexistent"), Path("/nonexistent"), LOOPBACK, limits=self.limits)
 
     def export_options(self) -> Record:
         return HTTP_EXPORTS[self.ways[0]]

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from apps.connectors.base import Surroundings
 from apps.connectors.files.remote import S3Connector, SftpConnector
 from apps.engine.ports import BadRecord, Record, Window
-from tests.connectors.contract import CANARY, LIMITS, FormatHarness, Harness, Variant
+from tests.connectors.contract import CANARY, FormatHarness, Harness, Variant
 from tests.connectors.filing import NOON
 from tests.fakes.http_peer import LOOPBACK
 from tests.fakes.remote_files import S3Place, SftpPlace, s3_place, sftp_server
@@ -24,7 +23,7 @@ class RemoteFileHarness(FormatHarness):
         self.name = name
 
     def surroundings(self) -> Surroundings:
-        return Surroundings(7, self.root, self.root, allow_nets=LOOPBACK, limits=replace(LIMITS, read_s=1.0))
+        return Surroundings(7, self.root, self.root, allow_nets=LOOPBACK, limits=self.limits)
 
     def stored(self) -> list[Record]:
         """Read by the connector itself: what a reader of the format finds."""

@@ -25,6 +25,8 @@ from tests.fakes.certificates import Authority
 from tests.fakes.mail_server import MailServer, Taken, always, for_recipient, once
 
 LIMITS = Limits(connect_s=1.0, read_s=1.0, total_s=2.0)
+IMPATIENT = Limits(connect_s=0.3, read_s=0.3, total_s=0.6)
+"""For servers that are sure to be waited for in vain."""
 PLAIN: Record = {"to": "{{ record.email }}", "subject": "Order {{ record.id }}", "text": "Dear {{ record.name }}"}
 
 
@@ -47,16 +49,18 @@ def config_for(mail: MailServer, **fields: Any) -> EmailConfig:
 @contextmanager
 def opened(config: EmailConfig, root: Path = Path("/nowhere"), **more: Any) -> Iterator[EmailConnector]:
     nets = more.pop("nets", ("127.0.0.0/8",))
-    connector = EmailConnector(config, Surroundings(7, root, root, nets, limits=LIMITS, **more))
+    connector = EmailConnector(config, Surroundings(7, root, root, nets, **{"limits": LIMITS, **more}))
     try:
         yield connector
     finally:
         connector.close()
 
 
-def send(mail: MailServer, bodies: list[Record], *, now: datetime | None = None, **options: Any) -> Written:
+def send(
+    mail: MailServer, bodies: list[Record], *, now: datetime | None = None, limits: Limits = LIMITS, **options: Any
+) -> Written:
     fields = {**PLAIN, **options.pop("options", {})}
-    with opened(config_for(mail, **options)) as connector:
+    with opened(config_for(mail, **options), limits=limits) as connector:
         target = connector.open_import(EmailImportOptions.model_validate(fields))
         return target.write(batch_of(bodies, now=now or datetime.now(UTC)))
 
@@ -155,15 +159,13 @@ def test_no_text_ends_a_message_before_its_end(mail: MailServer, text: str) -> N
 
 
 @pytest.mark.parametrize("field", ["subject", "to", "cc", "reply_to", "attach_csv"])
-@pytest.mark.parametrize("sign", ["\n", "\r", "\r\n", "\x00", "\u2028", "\x85"])
-def test_no_value_adds_a_header(mail: MailServer, field: str, sign: str) -> None:
-    value = f"a@example.org{sign}Bcc: evil@example.org"
+def test_no_value_adds_a_header(mail: MailServer, field: str) -> None:
+    values = [f"a@example.org{sign}Bcc: evil@example.org" for sign in ("\n", "\r", "\r\n", "\x00", "\u2028", "\x85")]
     options = {field: "{{ record.evil }}", **({} if field == "to" else {"to": "a@example.org"})}
-    written = send(
-        mail, [{"id": 1, "name": "x", "evil": value}, {"id": 2, "name": "x", "evil": "b@example.org"}], options=options
-    )
-    assert "holds a line break" in written.failures[0].message
-    assert written.failures.keys() == {0}
+    bodies: list[Record] = [{"id": 1, "name": "x", "evil": value} for value in [*values, "b@example.org"]]
+    written = send(mail, bodies, options=options)
+    assert all("holds a line break" in failure.message for failure in written.failures.values())
+    assert written.failures.keys() == set(range(len(values)))
     assert len(mail.taken) == 1
     assert not any("evil" in part for taken in mail.taken for part in taken.recipients)
 
@@ -347,12 +349,12 @@ def test_a_connection_lost_before_the_data_was_sent_is_not_sent(mail: MailServer
 def test_an_answer_that_is_lost_after_the_final_dot_puts_that_message_in_doubt(mail: MailServer, fault: str) -> None:
     mail.faults["END"] = lambda server, given: fault if len(server.taken) == 2 else None
     begun = monotonic()
-    written = send(mail, people(4))
+    written = send(mail, people(4), limits=IMPATIENT)
     assert written.failures.keys() == {1}
     assert written.failures[1].unknown
     assert "Look for its Message-ID" in written.failures[1].message
     assert written.not_sent.keys() == {2, 3}
-    assert monotonic() - begun <= LIMITS.total_s + 1
+    assert monotonic() - begun <= IMPATIENT.total_s + 1
 
 
 def test_a_message_for_the_page_that_is_refused_is_an_error_of_each_record(mail: MailServer) -> None:
@@ -436,17 +438,17 @@ def test_a_host_that_is_not_there_is_an_outage(mail: MailServer) -> None:
 def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     begun = monotonic()
     with silent_server() as port:
-        outage = outage_of(config_for(MailServer(port=port)))
+        outage = outage_of(config_for(MailServer(port=port)), limits=IMPATIENT)
     assert outage.code == "timeout" or "in time" in outage.message
-    assert monotonic() - begun <= LIMITS.connect_s + 1
+    assert monotonic() - begun <= IMPATIENT.connect_s + 1
 
 
 def test_a_server_that_drips_is_given_up_at_the_deadline() -> None:
     with dripping_server() as port:
         begun = monotonic()
-        outage = outage_of(config_for(MailServer(port=port)))
+        outage = outage_of(config_for(MailServer(port=port)), limits=IMPATIENT)
     assert "in time" in outage.message
-    assert monotonic() - begun <= LIMITS.connect_s + 1
+    assert monotonic() - begun <= IMPATIENT.connect_s + 1
 
 
 @contextmanager

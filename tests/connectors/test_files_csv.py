@@ -207,7 +207,7 @@ def test_a_utf16_file_is_resumed_by_its_own_offsets(filing: Filing) -> None:
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(cells, cells, cells), max_size=12), page_size=st.integers(1, 5), is_packed=st.booleans())
 def test_any_rows_come_back_as_they_were_written(
     filing: Filing, rows: list[tuple[str, str, str]], page_size: int, is_packed: bool
@@ -222,7 +222,7 @@ def test_any_rows_come_back_as_they_were_written(
     assert all(found == expected for found in resumed_rows(filing, name, page_size, **options))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=400) | st.text('",;\n\r\0aé', max_size=80).map(str.encode))
 def test_no_content_breaks_more_than_rows(filing: Filing, content: bytes) -> None:
     filing.put("any.csv", content)

@@ -309,7 +309,7 @@ json_records = st.dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     bodies=st.lists(json_records, min_size=1, max_size=12),
     size=st.integers(1, 5),

@@ -12,6 +12,8 @@ from apps.connectors.http.paging import links
 from apps.engine.ports import CheckpointValue, ConnectorError, Outage, SourcePage, Window
 from tests.fakes.http_peer import NOON, HttpPlace, Peer, Seen, reply
 
+pytestmark = pytest.mark.usefixtures("_sent_again_soon")
+
 
 def rows(count: int, first: int = 1) -> list[dict[str, Any]]:
     return [{"id": number} for number in range(first, first + count)]
@@ -77,7 +79,7 @@ def test_a_refusal_fails_the_window_and_a_fault_of_the_application_is_tried_agai
 
 
 def test_a_short_fault_is_waited_for(peer: Peer, place: HttpPlace) -> None:
-    answers = iter([reply(503), reply(429, None, Retry_After="1"), rows(2)])
+    answers = iter([reply(503), reply(429, None, Retry_After="0"), rows(2)])
     peer.on("/x", lambda one: next(answers))
     assert ids(place.pages(path="x")) == [1, 2]
 

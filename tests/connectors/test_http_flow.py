@@ -19,7 +19,7 @@ from tests.fakes.http_peer import Peer, Seen, reply
 from tests.scenarios.conftest import make_scene
 from tests.scenarios.scene import Scene
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_sent_again_soon")]
 
 DEFINITION = """
 flow: web

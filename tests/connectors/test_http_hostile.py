@@ -8,6 +8,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from time import monotonic
@@ -20,7 +21,10 @@ from apps.engine.ports import BadRecord, Classification, ConnectorError, Outage
 from tests.fakes.certificates import Authority
 from tests.fakes.http_peer import HttpPlace, Script, hostile, raw_answer, reset
 
+pytestmark = pytest.mark.usefixtures("_sent_again_soon")
+
 LIMITS = Limits(connect_s=0.5, read_s=0.6, total_s=1.2, max_bytes=4 * 1024 * 1024)
+IMPATIENT = replace(LIMITS, read_s=0.2, total_s=0.4)
 MB = 1024 * 1024
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
@@ -76,7 +80,7 @@ def endless_headers(connection: socket.socket) -> None:
 
 @cache
 def bomb(bits: int) -> bytes:
-    packer = zlib.compressobj(6, zlib.DEFLATED, bits)
+    packer = zlib.compressobj(1, zlib.DEFLATED, bits)
     return b"".join(packer.compress(bytes(MB)) for _ in range(100)) + packer.flush()
 
 
@@ -184,20 +188,26 @@ def refusal(place: HttpPlace, **options: Any) -> ConnectorError:
     return caught.value
 
 
+def limits_for(code: str) -> Limits:
+    """Who is sure to be waited for in vain is not waited for long; the others have time on a busy machine too."""
+    return IMPATIENT if code == "timeout" else LIMITS
+
+
 @pytest.mark.parametrize(("script", "code", "classification", "is_outage"), HOSTILE.values(), ids=HOSTILE)
 def test_an_export_from_a_hostile_peer_ends_as_a_classified_error_in_time(
     script: Script, code: str, classification: str, is_outage: bool
 ) -> None:
     bomb(31), bomb(15)
+    limits = limits_for(code)
     before, begun = memory_bytes(), monotonic()
     with hostile(script) as port:
-        place = HttpPlace(f"http://127.0.0.1:{port}", limits=LIMITS)
+        place = HttpPlace(f"http://127.0.0.1:{port}", limits=limits)
         error = refusal(place)
         took = monotonic() - begun
     assert (error.code, error.classification) == (code, classification), error.message
     assert isinstance(error, Outage) == is_outage
     assert error.message.endswith(".")
-    assert took <= LIMITS.total_s + 1.0, took  # quick faults are tried three times, with 0.9 seconds of pauses
+    assert took <= limits.total_s + 1.0, took
     assert memory_bytes() - before <= 64 * MB
 
 
@@ -205,7 +215,7 @@ def test_an_export_from_a_hostile_peer_ends_as_a_classified_error_in_time(
 def test_a_write_whose_answer_is_lost_is_in_doubt_unless_a_repeat_is_harmless(name: str) -> None:
     script, code, classification, _ = HOSTILE[name]
     with hostile(script) as port:
-        place = HttpPlace(f"http://127.0.0.1:{port}", limits=LIMITS)
+        place = HttpPlace(f"http://127.0.0.1:{port}", limits=limits_for(code))
         unsafe = place.send([{"id": 1}], path="records").failures[0]
         safe = place.send([{"id": 1}], path="records", method="PUT").failures[0]
     assert (unsafe.code, unsafe.classification, unsafe.unknown) == (code, classification, True)

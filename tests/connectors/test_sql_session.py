@@ -232,6 +232,7 @@ def test_a_deadlock_fails_its_record_as_intermittent(postgresql_target: SqlPlace
     place = postgresql_target
     place.make_strikes()
     connector = place.connector(lock_timeout_s=10)
+    connector._database.link.execute("SET deadlock_timeout = '50ms'")  # type: ignore[attr-defined]
     write(connector, [{"id": n, "species": "Gull"} for n in (1, 2)], **UPSERT)
     session = connector.session()
     session.begin()
@@ -260,7 +261,7 @@ def test_a_page_that_runs_into_the_statement_time_out_is_done_row_by_row(postgre
     )
     place.execute("CREATE TRIGGER slow BEFORE INSERT ON strikes FOR EACH ROW EXECUTE FUNCTION slow()")
     bodies = [{"id": n, "species": "Sloth" if n == 30 else "Gull"} for n in range(60)]
-    failures = write(place.connector(statement_timeout_s=0.3), bodies, **UPSERT).failures
+    failures = write(place.connector(statement_timeout_s=0.1), bodies, **UPSERT).failures
     assert {at: (f.code, f.classification) for at, f in failures.items()} == {30: ("57014", "intermittent")}
     assert len(ids(place)) == 59
 

@@ -26,7 +26,7 @@ from apps.engine.expressions.compiler import generate
 from apps.engine.expressions.mappings import MappedField, mapping_function
 from tests.engine.expression_records import ORDER, SCOPE
 
-FUZZ = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(suppress_health_check=[HealthCheck.too_slow])
 
 FIELDS = ["a", "b", "c"]
 SCALARS = (

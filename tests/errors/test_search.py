@@ -141,7 +141,7 @@ def test_the_key_of_a_long_message_is_found_too(flow):
 
 
 @given(text=st.text(max_size=60), question=st.text(max_size=12))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_question_finds_exactly_the_texts_that_hold_its_words(flow, text, question):
     with transaction.atomic():
         error = make_error(step=step_of(flow), message=storable(text)[0] + " ", key="")

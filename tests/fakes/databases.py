@@ -17,6 +17,8 @@ from apps.connectors.sql import SqlConnector
 from apps.engine.ports import Batch, Record, Scope, SourcePage, Window, Written
 
 SERVER = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "dbname": "test"}
+UNHURRIED = "-c synchronous_commit=off"
+"""A test does not wait for the disk: it would lose its rows in a power cut only."""
 MARIADB = {"host": "127.0.0.1", "port": 3306, "user": "root"}
 ADMIN = {**MARIADB, "ssl_disabled": True}
 SCOPE = Scope(datetime(2026, 3, 1, 12, 0, tzinfo=UTC), settings={"country": "AT"})
@@ -65,7 +67,7 @@ class SqlPlace:
     def config(self) -> dict[str, Any]:
         if self.is_postgresql:
             server = {"host": "127.0.0.1", "name": "test", "user": "postgres", "search_path": self.schema}
-            return {"database": "postgresql", **server}
+            return {"database": "postgresql", "synchronous_commit": False, **server}
         if self.is_mariadb:
             return {"database": "mariadb", **MARIADB, "name": self.schema}
         return {"database": "sqlite", "file": f"{self.schema}.sqlite3"}
@@ -82,7 +84,7 @@ class SqlPlace:
 
     def open_admin(self) -> Any:
         if self.is_postgresql:
-            options = f"-c search_path={self.schema}"
+            options = f"-c search_path={self.schema} {UNHURRIED}"
             return psycopg.connect(**SERVER, autocommit=True, options=options)
         if self.is_mariadb:
             return MariaDbAdmin(pymysql.connect(**ADMIN, database=self.schema, autocommit=True, charset="utf8mb4"))
@@ -105,7 +107,7 @@ class SqlPlace:
 
     def prepare(self) -> None:
         if self.is_postgresql:
-            with psycopg.connect(**SERVER, autocommit=True) as admin:
+            with psycopg.connect(**SERVER, autocommit=True, options=UNHURRIED) as admin:
                 admin.execute(f"CREATE SCHEMA {self.schema}")
         elif self.is_mariadb:
             with pymysql.connect(**ADMIN) as admin, admin.cursor() as cursor:
@@ -119,7 +121,7 @@ class SqlPlace:
         if self._admin is not None:
             self._admin.close()
         if self.is_postgresql:
-            with psycopg.connect(**SERVER, autocommit=True) as admin:
+            with psycopg.connect(**SERVER, autocommit=True, options=UNHURRIED) as admin:
                 admin.execute("SET lock_timeout = '5s'")
                 admin.execute(f"DROP SCHEMA {self.schema} CASCADE")
         if self.is_mariadb:

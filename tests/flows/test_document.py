@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.flows.definition import DefinitionError
@@ -95,7 +95,6 @@ def is_read_or_told(text):
         return bool(error.mistakes) and all(mistake.message for mistake in error.mistakes)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text())
 def test_any_text_is_read_or_refused(text):
     assert is_read_or_told(text)
@@ -110,13 +109,11 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(VALUES)
 def test_any_structure_is_read_or_refused_with_places(value):
     assert is_read_or_told(yaml.safe_dump(value, allow_unicode=True))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_good_definition_with_a_changed_line_is_read_or_refused(data):
     lines = STRIKES.splitlines()

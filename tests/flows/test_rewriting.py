@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.flows.definition import DefinitionError
@@ -129,7 +129,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None)
 @given(before=st.dictionaries(NAMES, VALUES, min_size=1), name=NAMES, value=VALUES, flow=st.booleans())
 def test_whatever_is_asked_for_is_said_afterwards_or_refused(
     before: dict[str, Any], name: str, value: Any, flow: bool
