@@ -40,7 +40,7 @@ class WithoutKey(Kills):
     """P3: the same where no repeat can be recognised. What is in doubt is sent again only where somebody says so."""
 
     wanted = Wanted(flows=("unkeyed",), drops=LOST)
-    end = "each once, or in doubt until somebody said so"
+    holds = "each once, or in doubt until somebody said so"
 
     def afterwards(self, patience_s: float) -> None:
         """Half of what is in doubt is sent again by a member."""

@@ -66,7 +66,7 @@ class Story:
 
     wanted: ClassVar[Wanted] = Wanted()
     pause_s: ClassVar[tuple[float, float]] = (0.2, 1.5)
-    end: ClassVar[str] = "each exactly once"
+    holds: ClassVar[str] = "each exactly once"
 
     def __init__(self, stage: Stage, dice: random.Random) -> None:
         self.stage = stage
@@ -171,7 +171,7 @@ class Story:
         self.audit_books()
         for orphan in self.product.orphans:
             self.fault(f"orphan: {orphan}")
-        self.verdict.summary = f"{len(runs)} runs, {sum(run.records_in for run in runs):,} records, {self.end}"
+        self.verdict.summary = f"{len(runs)} runs, {sum(run.records_in for run in runs):,} records, {self.holds}"
 
     def audit_books(self) -> None:
         for difference in differences():
