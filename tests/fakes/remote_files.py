@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import paramiko
 from minio import Minio
-from moto.server import ThreadedMotoServer
 
 from apps.connectors.files.remote.sftp_link import fingerprint_of
 
@@ -212,7 +212,8 @@ class S3Place:
 def _running_store() -> str:
     """One for all tests of a process, since it takes longer to start than a test: each has a bucket of its own."""
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto = import_module("moto.server")  # loaded where a store is started, not wherever tests are collected
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     atexit.register(server.stop)
     host, port = server.get_host_and_port()
