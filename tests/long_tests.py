@@ -47,6 +47,7 @@ LONG = {
         "deaths of runs over a table, whose checkpoint moves with every page, are in it"
     ),
     r"scenarios/test_resume.py::test_a_file_that_changed.*(shorter|other)": "a longer file and none at all are in it",
+    r"notifications/test_killed.py::.*\[others": "a kill in the window, and one after a mail was taken, are in it",
     r"scenarios/test_webhook.py::test_a_kill.*\[(1-False|2-True)": "each is in it before one call and after another",
     r"scenarios/test_wrong_input_definitions.py::test_an_expression_bomb.*\[(map|log)-(?!9)": (
         "all bombs in a filter, and one of each other step, are in it"
@@ -91,6 +92,19 @@ if connection.vendor == "postgresql":
         "what PostgreSQL takes in no text or number is in it, SQLite has all kinds"
     )
     LONG[r"api/test_generated_calls.py::"] = "SQLite has them; what a call asks is tried by the other tests of the API"
+    LONG |= {
+        r"retention/test_closing.py::test_(?!after_the_time)": "SQLite has it",
+        r"retention/test_purge.py::test_(?!a_purge|a_long|another|errors_and_runs|what_goes_next)": (
+            "what a purge locks, and that it may die at any statement, are in it; SQLite has this"
+        ),
+        r"notifications/test_(at_once|sending)\.py": "SQLite has it, and what the windows of digests ask is in it",
+        r"notifications/test_digests.py::test_(?!(a_window|windows|the_queries|each|an_error_under))": (
+            "the windows of digests are in it; SQLite has this"
+        ),
+        r"errors/test_rules.py::test_(?!an_error_whose_id|acts_that|a_look|a_condition)": (
+            "what rules ask, and that they may die, are in it; SQLite has this"
+        ),
+    }
 PATTERNS = re.compile("|".join(f"tests/{pattern}" for pattern in LONG))
 
 
