@@ -21,11 +21,11 @@ from typing import Any
 from openpyxl import Workbook
 
 from apps.connectors.base import Connector, Limits, Options, Surroundings
-from apps.connectors.email_messages import EmailConnector
-from apps.connectors.files import FilesConnector
-from apps.connectors.http import HttpConnector
-from apps.connectors.sql import SqlConnector
-from apps.connectors.webhook import WebhookConnector
+from apps.connectors.email_messages.connector import EmailConnector
+from apps.connectors.files.connector import FilesConnector
+from apps.connectors.http.connector import HttpConnector
+from apps.connectors.sql.connector import SqlConnector
+from apps.connectors.webhook.connector import WebhookConnector
 from apps.engine.ports import Batch, LedgerKey, Record, Repeats, Written
 from tests.connectors.filing import Filing, batch_of
 from tests.connectors.listening import MemoryArrivals

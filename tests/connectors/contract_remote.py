@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from apps.connectors.base import Surroundings
-from apps.connectors.files.remote import S3Connector, SftpConnector
+from apps.connectors.files.remote.connector import S3Connector, SftpConnector
 from apps.engine.ports import BadRecord, Record, Window
 from tests.connectors.contract import CANARY, FormatHarness, Harness, Variant
 from tests.connectors.filing import NOON

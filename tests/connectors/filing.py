@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.connectors.base import Limits, Surroundings
-from apps.connectors.files import FilesConnector
+from apps.connectors.files.connector import FilesConnector
 from apps.connectors.files.options import FileConfig, FileExportOptions, FileImportOptions
 from apps.engine.ports import BadRecord, Batch, ConnectorError, Record, Scope, SourcePage, Window, Written
 

@@ -15,9 +15,9 @@ import pytest
 from pydantic import ValidationError
 
 from apps.connectors.base import Limits, Surroundings
-from apps.connectors.email_messages import EmailConnector
 from apps.connectors.email_messages.addresses import AddressError, parse_addresses
 from apps.connectors.email_messages.config import EmailConfig, EmailImportOptions
+from apps.connectors.email_messages.connector import EmailConnector
 from apps.engine.ports import ConnectorError, Outage, Record, Repeats, Written
 from tests.connectors.contract import silent_server
 from tests.connectors.filing import batch_of

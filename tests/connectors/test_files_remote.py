@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from apps.connectors.base import Connector, Limits, Surroundings
 from apps.connectors.files.content import Content
 from apps.connectors.files.options import FileExportOptions, FileImportOptions
-from apps.connectors.files.remote import S3Connector, SftpConnector
 from apps.connectors.files.remote import s3 as s3_module
 from apps.connectors.files.remote import shelf as shelf_module
 from apps.connectors.files.remote import store as store_module
+from apps.connectors.files.remote.connector import S3Connector, SftpConnector
 from apps.engine.ports import Batch, ConnectorError, Outage, Record, Window
 from tests.connectors.filing import NOON, batch_of
 from tests.fakes.http_peer import LOOPBACK

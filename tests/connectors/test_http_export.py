@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.connectors.http import HttpConnector
+from apps.connectors.http.connector import HttpConnector
 from apps.connectors.http.paging import links
 from apps.engine.ports import CheckpointValue, ConnectorError, Outage, SourcePage, Window
 from tests.fakes.http_peer import NOON, HttpPlace, Peer, Seen, reply

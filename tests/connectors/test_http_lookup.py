@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.connectors.http import HttpConnector
+from apps.connectors.http.connector import HttpConnector
 from apps.engine.ports import Failure, Outage
 from tests.fakes.http_peer import SCOPE, HttpPlace, Peer, Seen, reply
 

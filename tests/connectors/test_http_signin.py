@@ -10,8 +10,8 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import ValidationError
 
-from apps.connectors.http import HttpConnector
 from apps.connectors.http.config import HttpConfig
+from apps.connectors.http.connector import HttpConnector
 from apps.connectors.http.gate import retry_after
 from apps.connectors.shared import ProcessShared, Token
 from apps.engine.ports import ConnectorError, Outage, Window

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from apps.connectors.sql import SqlConnector
+from apps.connectors.sql.connector import SqlConnector
 from apps.engine.ports import BadRecord, CheckpointValue, ConnectorError, Window
 from tests.fakes.databases import SCOPE, SqlPlace, batch_of, export, records_of
 

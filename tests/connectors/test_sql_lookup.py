@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.connectors.sql import SqlConnector
+from apps.connectors.sql.connector import SqlConnector
 from apps.engine.ports import ConnectorError
 from tests.fakes.databases import SCOPE, SqlPlace, batch_of, find, write
 

@@ -9,7 +9,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from apps.connectors.sql import SqlConnector
+from apps.connectors.sql.connector import SqlConnector
 from apps.engine.ports import ConnectorError, LedgerKey, Outage
 from tests.fakes.databases import MARIADB, SqlPlace, batch_of, export, find, records_of, write
 from tests.fakes.refusing import closed_port

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.connectors.sql import SqlConnector
+from apps.connectors.sql.connector import SqlConnector
 from apps.engine.ports import ConnectorError, Outage
 from tests.fakes.databases import SqlPlace, export, find, write
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from apps.connectors.base import Limits, Surroundings
-from apps.connectors.sql import SqlConnector
+from apps.connectors.sql.connector import SqlConnector
 from apps.engine.ports import ConnectorError, LedgerKey, Outage, RolledBack, Written
 from tests.fakes.databases import SqlPlace, batch_of, export, write
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import AuditEntry, Member, MemberRole, Role
 from apps.connectors.base import Ping
-from apps.connectors.files import FilesConnector
+from apps.connectors.files.connector import FilesConnector
 from apps.core.clock import wall_now
 from apps.flows.models import Connection, Step
 from apps.flows.secrets import read_secrets

@@ -13,7 +13,7 @@ import pymysql
 import pytest
 
 from apps.connectors.base import Limits, Surroundings
-from apps.connectors.sql import SqlConnector
+from apps.connectors.sql.connector import SqlConnector
 from apps.engine.ports import Batch, Record, Scope, SourcePage, Window, Written
 
 SERVER = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "dbname": "test"}

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from apps.connectors.base import Limits, Surroundings
-from apps.connectors.http import HttpConnector
+from apps.connectors.http.connector import HttpConnector
 from apps.connectors.shared import ProcessShared, Shared
 from apps.engine.ports import Batch, Record, Scope, SourcePage, Window, Written
 

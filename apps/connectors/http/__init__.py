@@ -1,5 +1,1 @@
 """HTTP APIs."""
-
-from apps.connectors.http.connector import HttpConnector
-
-__all__ = ["HttpConnector"]
