@@ -93,7 +93,7 @@ if connection.vendor == "postgresql":
     )
     LONG[r"api/test_generated_calls.py::"] = "SQLite has them; what a call asks is tried by the other tests of the API"
     LONG |= {
-        r"retention/test_closing.py::test_(?!after_the_time)": "SQLite has it",
+        r"retention/test_(closing.py::test_(?!after_the_time)|leftovers.py::test_(?!a_flow_that))": "SQLite has it",
         r"retention/test_purge.py::test_(?!a_purge|a_long|another|errors_and_runs|what_goes_next)": (
             "what a purge locks, and that it may die at any statement, are in it; SQLite has this"
         ),

@@ -86,10 +86,10 @@ def test_an_integration_is_the_sum_of_its_flows_and_all_of_everything_in_reach(a
 
 @pytest.mark.parametrize("length", [timedelta(hours=2), timedelta(days=2), timedelta(days=300)])
 def test_nothing_is_lost_between_the_points(account: Account, flow: Flow, length: timedelta) -> None:
-    for number in range(60):
-        add_to_bucket(flow, NOW - (number + 1) * length / 61, success=1)
+    for number in range(20):
+        add_to_bucket(flow, NOW - (number + 1) * length / 21, success=1)
     (series,) = read(account, [stream_of(flow)], length)
-    assert sum(series.sums["success"]) == 60
+    assert sum(series.sums["success"]) == 20
 
 
 def test_a_stream_tells_whether_another_counts_it_too(flow: Flow) -> None:
