@@ -16,7 +16,7 @@ from apps.console import setting_stories as stories
 from apps.console.config_shapes import values_of, without_none
 from apps.console.connection_forms import sentence
 from apps.core.clock import time_zones
-from apps.engine.plan import MAX_RECORDS
+from apps.engine.plan import MAX_RECORDS, MOST_PARALLEL_PAGES
 from apps.flows.definition.head import Head
 from apps.flows.definition.mistakes import Mistake, Path
 from apps.flows.definition.rewriting import REMOVED
@@ -303,6 +303,12 @@ class TransactionsForm(SettingForm):
     page_size = forms.IntegerField(
         min_value=1, max_value=10_000, label="Page size", help_text="Records that go through the steps together."
     )
+    parallel_pages = forms.IntegerField(
+        min_value=1,
+        max_value=MOST_PARALLEL_PAGES,
+        label="Pages at work at once",
+        help_text="1: one after the other. More: any free worker takes the next page, so their order is not kept.",
+    )
     rethrow_keeps_changes = forms.BooleanField(
         required=False,
         label="What a sub-flow kept stays when it raises its error again",
@@ -315,6 +321,7 @@ class TransactionsForm(SettingForm):
             "scope": raw.get("scope") or "",
             "max_records": raw.get("max_records"),
             "page_size": raw.get("page_size", 1000),
+            "parallel_pages": raw.get("parallel_pages", 1),
             "rethrow_keeps_changes": raw.get("rethrow_keeps_changes", True),
         }
 
@@ -325,12 +332,14 @@ class TransactionsForm(SettingForm):
             ("scope",): values["scope"] or REMOVED,
             ("max_records",): (values["scope"] == Scope.RUN and values["max_records"]) or REMOVED,
             ("page_size",): unless_usual(raw, "page_size", values["page_size"], 1000),
+            ("page_order",): "free" if values["parallel_pages"] > 1 else REMOVED,
+            ("parallel_pages",): unless_usual(raw, "parallel_pages", values["parallel_pages"], 1),
             ("rethrow_keeps_changes",): keeps,
         }
 
     def told(self, values: Mapping[str, Any]) -> list[str]:
         scope = values["scope"] or self.subject.flow.scope
-        return stories.of_scope(str(scope), int(values["page_size"]))
+        return stories.of_scope(str(scope), int(values["page_size"]), int(values["parallel_pages"]))
 
 
 SECTIONS: dict[str, type[SettingForm]] = {

@@ -133,12 +133,18 @@ def of_trace_key(template: str, last_key: str, open_errors: int, *, is_changed: 
     return found
 
 
-def of_scope(scope: str, page_size: int) -> list[str]:
+def of_scope(scope: str, page_size: int, parallel_pages: int) -> list[str]:
     page = (
         f"Up to {times(page_size, 'record')} go through the steps together; a run that was interrupted goes on behind "
         "the last such page."
     )
-    return [SCOPES.get(scope, SCOPES[Scope.NONE]), page]
+    found = [SCOPES.get(scope, SCOPES[Scope.NONE]), page]
+    if parallel_pages > 1:
+        found.append(
+            f"Up to {parallel_pages} pages of a run are at work at once, as workers are free: where two of its records "
+            "have the same key, either may be written last."
+        )
+    return found
 
 
 SCOPES: dict[str, str] = {

@@ -206,14 +206,27 @@ def test_a_template_with_a_mistake_comes_back(page: Client, flow: Flow) -> None:
 
 
 def test_scope_and_page_size_are_saved_together(page: Client, flow: Flow) -> None:
-    values = {"transactions-scope": "page", "transactions-page_size": "50", "transactions-rethrow_keeps_changes": "on"}
+    values = {
+        "transactions-scope": "page", "transactions-page_size": "50", "transactions-parallel_pages": "1",
+        "transactions-rethrow_keeps_changes": "on",
+    }  # fmt: skip
     text = text_of(save(page, flow, "transactions", values).content.decode())
     assert "If one record of a page fails, nothing of its page stays" in text
     assert (flow.pk, definition(flow).count("page_size: 50   # small pages"), flow.scope) == (flow.pk, 1, "page")
 
 
+def test_pages_at_work_at_once_are_saved_with_their_order_and_go_with_it(page: Client, flow: Flow) -> None:
+    values = {"transactions-page_size": "500", "transactions-parallel_pages": "4"}
+    text = text_of(save(page, flow, "transactions", values).content.decode())
+    assert "Up to 4 pages of a run are at work at once" in text
+    assert ("page_order: free" in definition(flow), flow.parallel_pages) == (True, 4)
+    save(page, flow, "transactions", values | {"transactions-parallel_pages": "1"}, revision=2)
+    assert (definition(flow), flow.parallel_pages) == (TEXT, 1)
+
+
 def test_the_bound_of_a_run_is_saved_with_its_scope_and_goes_with_it(page: Client, flow: Flow) -> None:
     values = {"transactions-scope": "run", "transactions-max_records": "500", "transactions-page_size": "50"}
+    values |= {"transactions-parallel_pages": "1"}
     text = text_of(save(page, flow, "transactions", values).content.decode())
     assert "nothing of the whole run stays" in text
     assert "max_records: 500" in definition(flow)

@@ -26,9 +26,13 @@ def layout(plan):
 
 
 def test_steps_follow_each_other():
-    plan = plan_of("{key: a, filter: record.x > settings.limit}", LOAD, head="settings: {limit: 3}\npage_size: 50")
+    plan = plan_of(
+        "{key: a, filter: record.x > settings.limit}",
+        LOAD,
+        head="settings: {limit: 3}\npage_size: 50\nparallel_pages: 2\npage_order: free",
+    )
     assert layout(plan) == [("source", 1, []), ("a", 2, []), ("load", END, [])]
-    assert plan.page_size == 50
+    assert (plan.page_size, plan.parallel_pages) == (50, 2)
     assert plan.settings == {"limit": 3}
     assert plan.flow["key"] == "orders"
     assert plan.nodes[1].condition({"x": 4}, SCOPE) is True

@@ -73,6 +73,14 @@ def test_two_databases_in_one_flow_are_told():
     assert "one of them may commit without the other" in found["steps[2]"]
 
 
+def test_rows_written_by_their_keys_from_several_pages_at_once_are_told():
+    upsert = LOAD.replace("insert, table: t", "upsert, table: t, keys: [id]")
+    head = "page_order: free\nparallel_pages: 4\n"
+
+    assert "either may be written last" in told(upsert, head=head)["steps[1]"]
+    assert told(LOAD, head=head) == told(upsert) == {}
+
+
 def test_more_than_two_nested_handlings_are_told():
     inner = f"{LOAD}, handling: continue"
     for number in range(2):

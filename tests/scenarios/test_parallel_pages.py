@@ -6,15 +6,20 @@ The same ten records, deaths and audits as in `test_resume`.
 import orjson
 import pytest
 
+from apps.execution.journal import RunJournal
+from apps.execution.shared_run import SharedRunJournal
 from tests.fakes.helping import helped
-from tests.fakes.killing import Countdown, dying_at_statement
+from tests.fakes.killing import Countdown, dying_at_statement, dying_before_target_commit
 from tests.long_tests import SPREADS
 from tests.scenarios.scene import Scene
-from tests.scenarios.test_resume import BAD, COUNT, FILE, KILLS, PAGES, STEPS, TABLE, Trial, step_of_deaths
+from tests.scenarios.test_resume import BAD, COUNT, FILE, KILLS, PAGES, STEPS, TABLE, Trial
 
 pytestmark = pytest.mark.django_db
 HEAD = "flow: orders\nintegration: {key: trial, name: Trial}\nenabled: true\npage_size: 2\n"
 SHARED = "page_order: free\nparallel_pages: 2\n"
+WITH_CHECKPOINTS = pytest.mark.parametrize("trial", ["table"], indirect=True)
+"""Where the checkpoint moves with every page."""
+SOME = 13
 
 
 @pytest.fixture(params=["file", "table"])
@@ -39,6 +44,7 @@ def test_an_owner_and_a_helper_deliver_and_book_all_once(trial):
     assert 0 < helper.pages < PAGES
 
 
+@WITH_CHECKPOINTS
 @pytest.mark.parametrize("kind", KILLS)
 def test_wherever_one_of_them_dies_around_the_targets_commit_all_is_delivered_and_booked_once(trial, kind):
     deaths = 0
@@ -50,6 +56,7 @@ def test_wherever_one_of_them_dies_around_the_targets_commit_all_is_delivered_an
     assert 0 < deaths < PAGES, "it was the owner sometimes, and sometimes the helper"
 
 
+@WITH_CHECKPOINTS
 @pytest.mark.parametrize("kind", KILLS)
 def test_a_page_on_which_both_die_again_and_again_is_delivered_and_booked_once(trial, kind):
     with helped():
@@ -59,12 +66,22 @@ def test_a_page_on_which_both_die_again_and_again_is_delivered_and_booked_once(t
 
 
 @SPREADS
-def test_whichever_statement_of_ours_one_of_them_dies_at_all_is_delivered_and_booked_once(trial, spread, request):
-    trial.shorten(8)
+@WITH_CHECKPOINTS
+def test_whichever_statement_of_ours_one_of_them_dies_at_all_is_delivered_and_booked_once(trial, spread):
+    trial.shorten(6)
     counted = Countdown()
     with helped():
         trial.run(dying_at_statement(counted))
-    for at in range(1, counted.calls + 1, spread * step_of_deaths(request.node.callspec.params)):
+    for at in range(1, counted.calls + 1, 1 if spread == 1 else SOME):
         with helped():
             trial.run(dying_at_statement(Countdown(at)))
         assert trial.faults == [], f"death at statement {at}"
+
+
+@WITH_CHECKPOINTS
+def test_a_checkpoint_that_moves_over_a_gap_is_caught_by_these_tests(trial, monkeypatch):
+    monkeypatch.setattr(SharedRunJournal, "_move_checkpoint", RunJournal._move_checkpoint)
+    with helped():
+        trial.run(dying_before_target_commit(Countdown(1)))
+
+    assert trial.faults == ["the checkpoint stands at {'watermark': 9}, but [2] are not in the target"]

@@ -41,6 +41,9 @@ class FlowAnswer(Answer):
     createdAt = Moment(source="flow.created_at")
     lastModified = Moment(source="last_modified")
     numOpenError = serializers.IntegerField(source="open_errors")
+    parallelPages = serializers.IntegerField(
+        source="flow.parallel_pages", help_text="Pages of a run that are at work at once; set by the definition."
+    )
     key = serializers.CharField(source="flow.key")
     revision = serializers.IntegerField(source="flow.revision.number", allow_null=True)
     environment = serializers.CharField(source="flow.integration.environment")
