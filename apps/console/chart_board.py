@@ -6,6 +6,7 @@ from functools import cached_property
 from urllib.parse import urlencode
 
 from django.http import QueryDict
+from django.utils.safestring import SafeString
 
 from apps.accounts.reach import Reach
 from apps.analytics.changes import Change, Changes, changes_in
@@ -14,6 +15,7 @@ from apps.analytics.streams import MOST_STREAMS, Stream
 from apps.console.chart_range import BUTTONS, ChartRange
 from apps.console.chart_streams import Choice, Offers
 from apps.console.charts import METRICS, UNIT_NOTES, Chart, charts_of
+from apps.console.markup import markup
 
 ALL_TABLES = ",".join(metric.name for metric in METRICS)
 
@@ -26,6 +28,11 @@ class Chip:
     place: int
     is_off: bool
     href: str
+
+
+def stream_box(stream: Stream, is_shown: bool) -> SafeString:
+    text = '<label class="{}"><input type="checkbox" name="stream" value="{}"{}>{}</label>'
+    return markup(text, stream.kind.name.lower(), stream.key, " checked" if is_shown else "", stream.name)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,12 @@ class Board:
     @cached_property
     def charts(self) -> list[Chart]:
         return charts_of(self.series, self.span, self.tables)
+
+    @property
+    def stream_boxes(self) -> SafeString:
+        """All streams to tick, hundreds in a large account."""
+        shown = set(self.streams)
+        return SafeString("".join(stream_box(stream, stream in shown) for stream in self.offers.streams))
 
     @property
     def tables(self) -> list[str]:

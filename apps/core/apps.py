@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.core import checks
+from apps.core import checks, lookups  # noqa: F401 - they register
 from apps.core.postgresql import read_moments_quickly
 
 

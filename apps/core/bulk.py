@@ -163,5 +163,5 @@ def _sqlite(value: Any) -> Any:
 def in_array(column: str, values: Sequence[int]) -> tuple[str, list[Any]]:
     """`column` is among `values`, as SQL with one parameter however many there are."""
     if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s)", [list(values)]
+        return f"{column} = ANY(%s::bigint[])", [list(values)]
     return f"{column} IN (SELECT value FROM json_each(%s))", [orjson.dumps(list(values)).decode()]  # noqa: S608 (a column's name)

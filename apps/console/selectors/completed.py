@@ -99,7 +99,7 @@ STATE = (
 
 def flow_rows(reach: Reach, opened: Mapping[int, OpenCount], flow_ids: Iterable[int] | None = None) -> list[FlowRow]:
     """A row per flow (of these), by name, without sums; one query."""
-    flows = present_flows(reach) if flow_ids is None else present_flows(reach).filter(pk__in=flow_ids)
+    flows = present_flows(reach) if flow_ids is None else present_flows(reach).filter(pk__among=list(flow_ids))
     found = flows.order_by("name", "pk").values_list(*FACTS, *STATE)
     return [_flow_row(opened, *values) for values in found]
 
@@ -142,7 +142,7 @@ def _latest(status: str, run_id: int | None, started: datetime | None, ended: da
 
 def range_sums(reach: Reach, span: Range, flow_ids: Iterable[int]) -> dict[int, RangeSums]:
     """By flow; flows without any bucket in the range are left out."""
-    rows = Bucket.objects.of(reach.account_id).filter(slots_of(span), flow__in=list(flow_ids))
+    rows = Bucket.objects.of(reach.account_id).filter(slots_of(span), flow__pk__among=list(flow_ids))
     found: Iterable[Any] = rows.order_by().values_list("flow_id").annotate(*map(Sum, SUMS))
     return {flow: RangeSums(*numbers) for flow, *numbers in found}
 

@@ -103,7 +103,7 @@ def _causes(reach: Reach, midnight: datetime) -> tuple[int, int]:
 
 def _waiting(reach: Reach, flow_ids: list[int]) -> list[datetime]:
     """When the next automatic attempts are due, soonest first, `MOST_WAITING` and one at most."""
-    due = Error.objects.of(reach.account_id).filter(next_attempt_at__isnull=False, flow__in=flow_ids)
+    due = Error.objects.of(reach.account_id).filter(next_attempt_at__isnull=False, flow__pk__among=flow_ids)
     soonest = due.order_by("next_attempt_at").values_list("next_attempt_at", flat=True)[: MOST_WAITING + 1]
     return [moment for moment in soonest if moment is not None]
 
@@ -112,7 +112,7 @@ def last_day(reach: Reach, flow_ids: list[int]) -> Day:
     """Of these flows: the index of the buckets begins with the flow."""
     now = wall_now()
     first = int((now - timedelta(days=1)).timestamp()) // HALF_HOUR_S + 1
-    rows = Bucket.objects.of(reach.account_id).filter(flow__in=flow_ids, grain=Grain.HALF_HOUR, slot__gte=first)
+    rows = Bucket.objects.of(reach.account_id).filter(flow__pk__among=flow_ids, grain=Grain.HALF_HOUR, slot__gte=first)
     sums = (
         rows.order_by().values_list("slot").annotate(Sum("success"), Sum("errors"), Sum("ignored"), Sum("rolled_back"))
     )
