@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from apps.connectors.http import HttpConnector, gate
+from apps.connectors.http import gate
+from apps.connectors.http.connector import HttpConnector
 from apps.engine.ports import Outage, Repeats
 from tests.fakes.http_peer import HttpPlace, Peer, Seen, batch_of, hostile, raw_answer, reply, reset
 
