@@ -118,8 +118,8 @@ class FlowAdmin(HistoryAdmin):
     """Read-only: a flow is changed by applying a definition, which writes a revision."""
 
     id_kind = Kind.FLOW
-    list_display = ("name", "key", "integration", "enabled", "cron", "next_due_at", "removed_at")
-    list_filter = ("enabled", "overlap", "scope", "parallel_pages", ("removed_at", admin.EmptyFieldListFilter))
+    list_display = ("name", "key", "integration", "enabled", "cron", "next_due_at", "parallel_pages", "removed_at")
+    list_filter = ("enabled", "overlap", "scope", ("removed_at", admin.EmptyFieldListFilter))
     list_select_related = ("integration",)
     search_fields = ("name", "key", "integration__name")
 
