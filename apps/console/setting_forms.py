@@ -327,13 +327,14 @@ class TransactionsForm(SettingForm):
 
     def changes(self) -> Changes:
         raw, values = self.subject.raw, self.cleaned_data
+        is_parallel = values["parallel_pages"] > 1
         keeps = unless_usual(raw, "rethrow_keeps_changes", values["rethrow_keeps_changes"], True)
         return {
             ("scope",): values["scope"] or REMOVED,
             ("max_records",): (values["scope"] == Scope.RUN and values["max_records"]) or REMOVED,
             ("page_size",): unless_usual(raw, "page_size", values["page_size"], 1000),
-            ("page_order",): "free" if values["parallel_pages"] > 1 else REMOVED,
-            ("parallel_pages",): unless_usual(raw, "parallel_pages", values["parallel_pages"], 1),
+            ("page_order",): "free" if is_parallel else REMOVED,
+            ("parallel_pages",): values["parallel_pages"] if is_parallel else REMOVED,
             ("rethrow_keeps_changes",): keeps,
         }
 
