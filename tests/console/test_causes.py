@@ -46,6 +46,13 @@ def test_errors_begin_with_their_root_causes(page: Client, step: Step, path: str
     assert "Retry 3" in text
 
 
+def test_a_line_leads_to_the_data_of_its_open_errors_only(page: Client, step: Step) -> None:
+    cause = failing(step)
+    newest = Error.unscoped.filter(cause=cause).latest("pk").pk
+    asked = f"all=1&amp;upto={newest}&amp;query=cause%3D{cause.pk}%26state%3Dopen"
+    assert f'<a href="/errors/edit?{asked}">' in html_of(page, CAUSES)
+
+
 @pytest.mark.parametrize("query", ["view=list", "state=all", "q=x", "integration=shop", "run=1", "class=value"])
 def test_addresses_that_ask_for_something_of_the_list_show_the_list(page: Client, step: Step, query: str) -> None:
     assert "<h1>Errors</h1>" in html_of(page, f"/errors/?{query}")

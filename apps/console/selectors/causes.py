@@ -97,6 +97,13 @@ def heads(reach: Reach) -> "QuerySet[Cause]":
     return rows.annotate(group_open=total)
 
 
+def with_members(rows: "QuerySet[Cause]") -> "QuerySet[Cause]":
+    """The same with `has_members`: whether others were merged into it."""
+    members = Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk"))
+    # said for the planner, which else reads all causes
+    return rows.annotate(has_members=Exists(members.filter(merged_into__isnull=False)))
+
+
 def _in_tab(reach: Reach, tab: str, now: datetime) -> Q:
     merged = Cause.objects.of(reach.account_id).filter(merged_into__isnull=False, open_errors__gt=0)
     is_open = Q(open_errors__gt=0) | Q(pk__in=merged.order_by().values("merged_into"))
@@ -190,9 +197,8 @@ def cause_page(reach: Reach, wanted: CauseFilter, *, now: datetime, cursor: str)
     """One page, those with the most open errors first. Raises BadCursorError for a bad cursor."""
     order = ("-last_seen_at", "-id") if wanted.tab == "resolved" else ("-group_open", "-id")
     found = heads(reach).filter(_in_tab(reach, wanted.tab, now), wanted.matching())
-    merged = Exists(Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk")))
     page: KeysetPage[Any] = keyset_page(
-        found.annotate(has_members=merged).select_related("step", "flow"), cursor=cursor, size=PAGE_SIZE, order=order
+        with_members(found).select_related("step", "flow"), cursor=cursor, size=PAGE_SIZE, order=order
     )
     rows = [CauseRow(cause, cause.group_open, now) for cause in page.rows]
     fill_rows(reach, rows, now)
@@ -201,8 +207,7 @@ def cause_page(reach: Reach, wanted: CauseFilter, *, now: datetime, cursor: str)
 
 def cause_rows(reach: Reach, ids: Sequence[int], *, now: datetime) -> list[CauseRow]:
     """The lines of these causes, in any state; ids out of reach are left out."""
-    merged = Exists(Cause.objects.of(OuterRef("account")).filter(merged_into=OuterRef("pk")))
-    found: QuerySet[Any] = heads(reach).filter(pk__in=ids).annotate(has_members=merged)
+    found: QuerySet[Any] = with_members(heads(reach).filter(pk__in=ids))
     rows = [CauseRow(cause, cause.group_open, now) for cause in found.select_related("step", "flow").order_by("pk")]
     fill_rows(reach, rows, now)
     return rows
