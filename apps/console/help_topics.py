@@ -65,6 +65,8 @@ TOPICS = {
               "Pages are slow, or all answer with an error."),
         Topic("disk", Level.PLATFORM, "The disk is full",
               "Nothing can be stored: runs wait and go on by themselves once there is room."),
+        Topic("notifications", Level.PLATFORM, "No mail came, or too many",
+              "Who is told what and when, and where it says why a message did not arrive."),
     )
 }  # fmt: skip
 REFUSED = ("401", "403", "407", "28")
