@@ -1,4 +1,4 @@
-"""P12: acts on 10,000 errors whose workers are killed: in the end they are whole, and done once."""
+"""P12: acts on 10,000 errors, of whose workers one is killed: in the end they are whole, and done once."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from apps.errors.models import BulkAct, Error
 from apps.errors.services import reopen_errors, resolve_errors, retry_errors
 from apps.errors.states import ErrorState
+from tests.chaos.product import WORKERS
 from tests.chaos.story import Story, patiently
 from tests.chaos.world import Wanted
 
@@ -40,7 +41,7 @@ class Acts(Story):
         wait_s = self.dice.uniform(0, LONGEST_WAIT_S)
         time.sleep(wait_s)
         done = patiently(lambda: BulkAct.unscoped.values_list("done", flat=True).get(pk=began.pk))
-        victim = self.product.kill_one(self.dice)
+        victim = self.product.kill_one(self.dice, WORKERS)
         self.end(began)
         self.count(state, ERRORS, name)
         changed = self.changed()
@@ -82,7 +83,7 @@ class Acts(Story):
         act = self.begin(retry_errors)
         for _ in range(3):
             time.sleep(self.dice.uniform(0.1, 1.5))
-            print(f"retry: killed {self.product.kill_one(self.dice)}", flush=True)
+            print(f"retry: killed {self.product.kill_one(self.dice, WORKERS)}", flush=True)
         self.end(act)
         self.wait_for_ends(patience_s)
         sent = self.world.times("posted", self.run.parameters["round"])

@@ -23,24 +23,26 @@ class Cuts(Story):
 
 
 class LostQueue(Cuts):
-    """P8: every second time the hints of all that is queued are lost before anybody has heard them."""
+    """P8: every second time nothing is under way, and all hints are lost before anybody has heard them."""
 
     def torment(self) -> str:
         redis: OwnRedis = self.stage.server
         if is_idle := self.dice.random() < 0.5:
             self.wait_for_ends(60)
-            self.keep_busy()
         act = self.dice.choice(["wiped", "stopped", "restarted"])
-        if act == "wiped":
+        if act == "wiped" and is_idle:  # who is under way may hold what a new run waits for
+            with self.product.workers_frozen():
+                self.keep_busy()
+                redis.wipe()
+        elif act == "wiped":
             redis.wipe()
         else:
             redis.stop()
-            if act == "stopped":
-                self.keep_busy()
-                self.pause(self.dice.uniform(1, 4))
+            self.keep_busy()
+            self.pause(self.dice.uniform(1, 4) if act == "stopped" else 0)
             redis.start()
         self.go_on()
-        return f"{act} the queue{' with everything in it' if is_idle else ''}; {self.verdict.figures()}"
+        return f"{act} the queue{' with all that there was to do in it' if is_idle else ''}; {self.verdict.figures()}"
 
     def wait_for_ends(self, patience_s: float) -> None:
         super().wait_for_ends(patience_s)

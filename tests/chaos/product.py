@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 ORPHANS_PATIENCE_S = 10.0
 STOP_PATIENCE_S = 40.0
+WORKERS = "qcluster"
 WHOLE_TREE = 8
 """Supervisor, web with its worker, dispatcher, and the queue's main process, sentinel, pusher, monitor, workers."""
 
@@ -44,11 +47,11 @@ class Product:
             start_new_session=True,
         )
 
-    def kill_one(self, dice: random.Random) -> str:
-        """Kill a random process of the tree with SIGKILL; returns what it was."""
+    def kill_one(self, dice: random.Random, among: str = "") -> str:
+        """Kill a random process of the tree with SIGKILL, or one of a kind; returns what it was."""
         assert self.process is not None
         tree = self._settled_tree()
-        victim = dice.choice(tree)
+        victim = dice.choice([process for process in tree if among in describe(process)] or tree)
         name = describe(victim)
         if victim.pid == self.process.pid:
             self._kill_supervisor(tree)
@@ -84,6 +87,18 @@ class Product:
         for process in alive:
             process.kill()
         self.start()
+
+    @contextmanager
+    def workers_frozen(self) -> Iterator[None]:
+        """Nobody hears what is put into the queue meanwhile."""
+        workers = [process for process in self._tree() if WORKERS in describe(process)]
+        for process in workers:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in workers:
+                process.resume()
 
     def restart(self) -> float:
         """As an operator would; returns how long it took to stop, in seconds."""

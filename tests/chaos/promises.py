@@ -45,7 +45,7 @@ PROMISES: Mapping[str, Promise] = {
         "tests/execution/test_interleavings.py",
         "tests/scenarios/test_retry_table_meanwhile.py",
     ),
-    "P6": played("one worker acts on a run: frozen beyond the lease, 20 hints", "frozen.Frozen", 10, 50),
+    "P6": played("one worker acts on a run: frozen beyond the lease, 20 hints", "frozen.Frozen", 10, 50, WORKERS="4"),
     "P7": played(
         "a dead worker is noticed: p50 45 s, max 90 s",
         "frozen.Noticed", 8, 20, "sqlite", "postgresql", LEASE_SECONDS="30", WORKERS="4",
