@@ -38,10 +38,12 @@ class Changes:
 
 def changes_in(account_id: int, flows: Mapping[int, str], since: datetime, until: datetime) -> Changes:
     """What was done to these flows (id -> name) and to the connections of their steps, from the audit log."""
-    steps = Step.objects.of(account_id).filter(flow__in=flows, connection__isnull=False, removed_at__isnull=True)
+    steps = Step.objects.of(account_id).filter(
+        flow__pk__among=list(flows), connection__isnull=False, removed_at__isnull=True
+    )
     connections = dict(steps.order_by().values_list("connection_id", "connection__name").distinct())
-    of_flow = Q(object_kind="flow", object_id__in=list(flows), act__in=FLOW_ACTS)
-    of_connection = Q(object_kind="connection", object_id__in=list(connections), act__in=CONNECTION_ACTS)
+    of_flow = Q(object_kind="flow", object_id__among=list(flows), act__in=FLOW_ACTS)
+    of_connection = Q(object_kind="connection", object_id__among=list(connections), act__in=CONNECTION_ACTS)
     entries = AuditEntry.objects.of(account_id).filter(of_flow | of_connection, at__gte=since, at__lt=until)
     newest = entries.select_related("member__user", "rule_revision__rule").order_by("-id")[: MOST_CHANGES + 1]
     found = [change_of(entry, flows, connections) for entry in newest]

@@ -15,7 +15,7 @@ from apps.errors.models import Comment, Error, ErrorTag, SavedView, Tag
 from apps.errors.querysets import OPEN
 from apps.errors.services.views import views_of
 from apps.errors.states import ErrorState
-from apps.flows.models import Integration
+from apps.flows.models import Flow, Integration
 
 MOST_COMMENTS = 200
 
@@ -112,9 +112,10 @@ class TagRow:
 
 
 def tag_rows(reach: Reach) -> list[TagRow]:
-    """All tags by name; two queries."""
+    """All tags by name; three queries."""
+    flows = list(Flow.objects.of(reach.account_id).filter(**reach.where()).values_list("pk", flat=True))
     noted = {"error__account": reach.account_id, "error__has_notes": True}  # all of it is in one index
-    rows = ErrorTag.objects.of(reach.account_id).filter(**noted, **reach.where("error__flow__integration")).order_by()
+    rows = ErrorTag.objects.of(reach.account_id).filter(**noted, error__flow__pk__among=flows).order_by()
     is_open = Q(error__state=ErrorState.OPEN, error__retry_run__isnull=True)
     counted = rows.values_list("tag_id").annotate(opened=Count("pk", filter=is_open), number=Count("pk"))
     counts = {tag: (opened, number) for tag, opened, number in counted}
