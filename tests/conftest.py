@@ -41,9 +41,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What drives a browser is not even read where none of it is asked for."""
-    is_left_out = collection_path.name == "browser" and "not browser" in config.getoption("markexpr")
-    return True if is_left_out else None
+    """What drives a browser, or asks our database for nothing, is not even read where no such test is asked for."""
+    wanted = config.getoption("markexpr")
+    place = collection_path.relative_to(config.rootpath).as_posix() + "/" * collection_path.is_dir()
+    without_browser = "not browser" in wanted and place == "tests/browser/"
+    database_only = "database" in wanted and "not database" not in wanted and own_database.asks_nothing(place)
+    return True if without_browser or database_only else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before the tests are chosen by marker

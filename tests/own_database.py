@@ -8,6 +8,7 @@ import pytest
 
 FIXTURES = {"db", "transactional_db", "live_server"}
 ASK_NOTHING_OF_THEIR_OWN = {
+    "tests/engine/": "the engine knows no database",
     "tests/house/": "they are about the README, the settings and the start",
     "tests/accounts/test_permissions.py": "they are about one table in Python",
     "tests/api/test_access.py": "statuses come before any row is asked for",
@@ -26,8 +27,13 @@ ASK_NOTHING_OF_THEIR_OWN = {
 }
 
 
+def asks_nothing(place: str) -> bool:
+    """Of a file, a folder with a slash at its end, or a test in one."""
+    return place.startswith(tuple(ASK_NOTHING_OF_THEIR_OWN))
+
+
 def asks(item: pytest.Item) -> bool:
-    if item.nodeid.startswith(tuple(ASK_NOTHING_OF_THEIR_OWN)) or item.get_closest_marker("browser"):
+    if asks_nothing(item.nodeid) or item.get_closest_marker("browser"):
         return False
     asked_for = FIXTURES.intersection(getattr(item, "fixturenames", ()))
     return bool(asked_for) or item.get_closest_marker("django_db") is not None
