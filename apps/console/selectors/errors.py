@@ -77,8 +77,8 @@ def error_page(
     is_counted: bool,
     causes: CauseQuerySet | None = None,
 ) -> ErrorPage:
-    """One query, one more for the people of its rows, and one if counted: by the kept counts of `causes`, those of
-    `rows`, where the filters are about them.
+    """One query, and one if counted: by the kept counts of `causes`, those of `rows`, where the filters are about them.
+    Its rows have no people yet (`name_people`).
 
     Raises BadCursorError for a cursor of another list.
     """
@@ -86,7 +86,6 @@ def error_page(
     order = order_of(state)
     shown = found.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
     page = keyset_page(shown.select_related(*SHOWN_WITH), cursor=cursor, size=PAGE_SIZE, order=order)
-    name_people(page.rows)
     shown_page = ErrorPage(page.rows, page.previous_cursor, page.next_cursor)
     if not is_counted:
         return shown_page
@@ -96,14 +95,14 @@ def error_page(
     return _counted(shown_page, ordered, counting, has_words=bool(wanted.words))
 
 
-def name_people(rows: Sequence[Error]) -> None:
+def name_people(rows: Sequence[Error], known: Sequence[Member]) -> None:
     """Who has these errors, and who or which rule resolved them. Not joined: PostgreSQL took five times as long to plan
-    a list of nine tables as to read it."""
+    a list of nine tables as to read it. One query if somebody is not among those `known`, as who has left."""
     name_rules(rows)
-    keys = {key for row in rows for key in (row.assignee_id, row.resolved_by_id) if key is not None}
-    if not keys:
-        return
-    people = Member.objects.of(rows[0].account_id).select_related("user").in_bulk(keys)
+    people = {member.pk: member for member in known}
+    keys = {key for row in rows for key in (row.assignee_id, row.resolved_by_id) if key is not None} - set(people)
+    if keys:
+        people |= Member.objects.of(rows[0].account_id).select_related("user").in_bulk(keys)
     for row in rows:
         if row.assignee_id in people:
             row.assignee = people[row.assignee_id]
@@ -288,6 +287,6 @@ def same_record(error: Error) -> list[Error]:
         linked |= Q(account=error.account_id, key_hash=error.key_hash, step=error.step_id)
     rows = Error.objects.of(error.account_id).filter(linked, flow=error.flow_id)
     found = rows.annotate(short_message=Left("message", SHOWN_MESSAGE)).defer("message", "effects")
-    errors = list(found.select_related("run", "resolved_by__user").newest_first()[:MOST_HISTORY])
+    errors: list[Error] = list(found.select_related("run", "resolved_by__user").newest_first()[:MOST_HISTORY])
     name_rules(errors)
     return errors

@@ -89,6 +89,14 @@ def record_url(error: Error) -> str:
 
 
 @register.simple_tag
+def record_link(error: Error) -> SafeString:
+    """Its trace key, which leads to the journey; most lists have one in each row."""
+    if error.key_hash is None:
+        return markup('<span class="dimmer">{}</span>', "none")
+    return markup('<a class="mono" href="{}">{}</a>', record_url(error), error.key)
+
+
+@register.simple_tag
 def key_url(key: str) -> str:
     """The journey of the record with this trace key, which is given in full."""
     if fits_a_path(key):

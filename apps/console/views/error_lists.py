@@ -20,6 +20,7 @@ from apps.console.selectors.errors import (
     choices_of,
     cursor_at,
     error_page,
+    name_people,
 )
 from apps.console.selectors.notes import Notable
 from apps.console.spans import span_filter
@@ -55,6 +56,7 @@ def list_context(
     query = list_query(request, state, wanted, **(place or {}))
     choices = Choices() if wanted.text("cause") else choices_of(causes)  # of one cause there is but one of each
     notable = Notable(wanted.account, shown.rows, viewer=member)
+    name_people(shown.rows, notable.members)
     return {
         "notable": notable,
         "me": member,
