@@ -7,11 +7,14 @@ has committed, and a hint that is lost there is sent again by the dispatcher.
 import os
 import re
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Literal
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django_q.brokers import Broker, get_broker
+from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 QueueName = Literal["bulk", "interactive"]
@@ -41,6 +44,24 @@ def _check(name: str, args: tuple[int, ...]) -> None:
 
 def _send(name: str, args: tuple[int, ...], queue: QueueName) -> None:
     async_task(name, *args, task_name=name.rsplit(".", 1)[1], broker=_broker(os.getpid(), cluster_of(queue)))
+
+
+def oldest_hint() -> str | None:
+    """Which hint of the main cluster has waited longest for a worker. None: none waits, or Redis does not answer."""
+    if settings.Q_CLUSTER.get("redis"):
+        return _head_in_redis()
+    waiting = OrmQ.objects.filter(key=settings.Q_CLUSTER["name"], lock__lt=timezone.now())
+    oldest = waiting.order_by("pk").values_list("pk", flat=True).first()
+    return None if oldest is None else str(oldest)
+
+
+def _head_in_redis() -> str | None:
+    broker = _broker(os.getpid(), cluster_of("bulk"))
+    try:
+        head: bytes | None = broker.connection.lindex(broker.list_key, 0)
+    except Exception:  # a Redis that is away says nothing about the workers
+        return None
+    return None if head is None else sha256(head).hexdigest()
 
 
 def cluster_of(queue: QueueName) -> str:

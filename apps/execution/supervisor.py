@@ -17,13 +17,16 @@ from types import FrameType
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, Sum
 
 from apps.core.clock import DatabaseNow, database_now
+from apps.core.queue import oldest_hint
+from apps.errors.models import BulkAct
 from apps.execution import drain
 from apps.execution.beats import SIGN_OF_LIFE_S, sign, sign_off
 from apps.execution.claims import due
 from apps.execution.processes import STOP_PATIENCE_S, Child
+from apps.notifications.models import MessageDelivery
 from apps.runs.models import FlowState, Run
 from apps.runs.statuses import RunStatus
 
@@ -66,6 +69,25 @@ def moves(since: DatabaseNow) -> bool:
     return FlowState.unscoped.filter(began_or_ended).exists() or runs.exists()
 
 
+def waits_since(long_ago: DatabaseNow) -> bool:
+    """Whether a run that could be worked on waits since then."""
+    abandoned = Q(status=RunStatus.RUNNING, lease_until__lt=long_ago)
+    unheard = Q(status=RunStatus.QUEUED, wait_reason="", created_at__lt=long_ago)
+    waiting = Run.unscoped.filter(due(), Q(not_before__isnull=True) | Q(not_before__lt=long_ago))
+    return waiting.filter(abandoned | unheard).exists()
+
+
+def present_work() -> tuple[str | None, int]:
+    """The hint that waits longest, and how far acts on many errors have got: while workers live, one of both moves."""
+    done = BulkAct.unscoped.filter(ended_at__isnull=True).aggregate(done=Sum("done"))["done"]
+    return oldest_hint(), done or 0
+
+
+def is_mail_under_way() -> bool:
+    """Whoever is killed while he sends leaves a mail in doubt."""
+    return MessageDelivery.unscoped.filter(is_sending=True, next_at__gt=database_now()).exists()
+
+
 class Supervisor:
     """Runs until SIGTERM or Ctrl-C, then stops its children in order and gives every run back."""
 
@@ -75,6 +97,8 @@ class Supervisor:
         self.drain_file = Path(tempfile.gettempdir()) / f"flowmend-drain-{os.getpid()}"
         self.signed_at = 0.0
         self.cluster_started_at = time.monotonic()
+        self.work: tuple[str | None, int] = (None, 0)
+        self.work_since = time.monotonic()
 
     def run(self) -> None:
         os.environ[drain.VARIABLE] = str(self.drain_file)
@@ -121,19 +145,26 @@ class Supervisor:
         sign(workers=settings.WORKERS if has_workers else 0)
 
     def _is_stuck(self) -> bool:
-        """Whether a run waits for a worker for longer than two leases, workers are free, and nothing moves."""
+        """Whether work waits for a worker for longer than two leases, workers are free, and nothing moves."""
         patience = 2 * settings.LEASE_SECONDS
+        is_unheard = self._is_unheard(patience)
         if time.monotonic() - self.cluster_started_at < patience:
             return False
         long_ago = database_now(seconds=-patience)
-        abandoned = Q(status=RunStatus.RUNNING, lease_until__lt=long_ago)
-        unheard = Q(status=RunStatus.QUEUED, wait_reason="", created_at__lt=long_ago)
-        waiting = Run.unscoped.filter(due(), Q(not_before__isnull=True) | Q(not_before__lt=long_ago))
         at_work = Run.unscoped.filter(status=RunStatus.RUNNING, lease_until__gt=database_now()).count()
-        stuck = at_work < settings.WORKERS and waiting.filter(abandoned | unheard).exists() and not moves(long_ago)
+        waits = is_unheard or waits_since(long_ago)
+        stuck = at_work < settings.WORKERS and waits and not moves(long_ago)
         if stuck:
             self.cluster_started_at = time.monotonic()
         return stuck
+
+    def _is_unheard(self, patience_s: float) -> bool:
+        """Whether the same hint is the next one for that long: what waits may be no run but an act, a mail, a purge."""
+        work = present_work()
+        if work != self.work:
+            self.work, self.work_since = work, time.monotonic()
+        is_unheard = work[0] is not None and time.monotonic() - self.work_since > patience_s
+        return is_unheard and not is_mail_under_way()
 
     def _stop(self) -> None:
         drain.ask(self.drain_file)

@@ -1,6 +1,7 @@
 """Hints: by name, with ids only, in the transaction that makes the row."""
 
 import ast
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 from django.db import connection, transaction
+from django.utils import timezone
 from django_q.brokers.redis_broker import Redis as RedisBroker
 from django_q.models import OrmQ
 from redis.backoff import NoBackoff
@@ -42,6 +44,15 @@ class TestInTheDatabase:
         queue.enqueue(TASK, 7, queue="interactive")
         queue.enqueue(TASK, 8, queue="bulk")
         assert list(OrmQ.objects.order_by("id").values_list("key", flat=True)) == ["interactive", "flowmend"]
+
+    def test_the_hint_that_has_waited_longest_is_named_until_somebody_takes_it(self, in_database):
+        assert queue.oldest_hint() is None
+        queue.enqueue(TASK, 7)
+        queue.enqueue(TASK, 8)
+        first = queue.oldest_hint()
+        assert first == queue.oldest_hint()
+        OrmQ.objects.filter(pk=OrmQ.objects.order_by("pk")[0].pk).update(lock=timezone.now() + timedelta(hours=1))
+        assert queue.oldest_hint() not in {None, first}
 
     def test_a_hint_costs_one_query(self, in_database, django_assert_num_queries):
         with django_assert_num_queries(1):
@@ -95,12 +106,23 @@ class TestInRedis:
         assert in_redis.llen(self.LIST) == 0
 
     @pytest.mark.django_db(transaction=True)
+    def test_the_hint_that_has_waited_longest_is_named_until_somebody_takes_it(self, in_redis):
+        assert queue.oldest_hint() is None
+        queue.enqueue(TASK, 7)
+        queue.enqueue(TASK, 8)
+        first = queue.oldest_hint()
+        assert first == queue.oldest_hint()
+        in_redis.lpop(self.LIST)
+        assert queue.oldest_hint() not in {None, first}
+
+    @pytest.mark.django_db(transaction=True)
     def test_a_redis_that_is_away_does_not_fail_what_was_committed(self, in_redis, monkeypatch):
         nowhere = redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
         monkeypatch.setattr(RedisBroker, "get_connection", staticmethod(lambda list_key=None: nowhere))
         with transaction.atomic():
             queue.enqueue(TASK, 7)
         assert in_redis.llen(self.LIST) == 0
+        assert queue.oldest_hint() is None
 
 
 def _hinted_names() -> list[str]:

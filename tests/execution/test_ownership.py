@@ -4,17 +4,21 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection
+from django_q.models import OrmQ
 
 from apps.core import clock
+from apps.core.queue import enqueue
 from apps.core.transactions import PAUSES_S
 from apps.engine.plan import OnError, Policy
 from apps.engine.ports import ConnectorError, Outage, Repeats
-from apps.errors.models import Error, StepState
+from apps.errors.models import BulkAct, Error, StepState
+from apps.errors.services.acts import PERFORM_ACT
 from apps.execution import worker
 from apps.execution.claims import claim_page, claim_run
 from apps.execution.owned_run import Fenced
 from apps.execution.supervisor import Supervisor
 from apps.flows.models import Checkpoint, ConnectionState
+from apps.notifications.models import Message, MessageDelivery
 from apps.runs.models import Intent, Page, Run
 from apps.runs.services import cancel_run, start_run, wake
 from tests.factories import make_connection, make_flow
@@ -269,6 +273,34 @@ def test_a_run_that_has_a_reason_to_wait_is_no_sign_of_a_dead_lock(world, watchd
             Run.unscoped.filter(pk=first.run.pk).update(lease_until=clock.database_now(seconds=30))
 
         assert not watchdog._is_stuck()
+
+
+def test_a_hint_that_nobody_hears_is_a_sign_of_a_dead_lock_whatever_it_is_about(account, watchdog):
+    """An act on many errors is no run; only its hint tells that it waits."""
+    enqueue(PERFORM_ACT, account.pk, 1)
+    assert not watchdog._is_stuck(), "it came just now"
+    watchdog.work_since = -10_000.0
+
+    assert watchdog._is_stuck()
+
+
+@pytest.mark.parametrize("sign", ["another hint", "an act goes on", "a mail is being sent"])
+def test_a_hint_that_waits_while_something_moves_is_none(account, watchdog, sign):
+    enqueue(PERFORM_ACT, account.pk, 1)
+    act = BulkAct.unscoped.create(account=account, act="resolve", count=10)
+    watchdog._is_stuck()
+    watchdog.work_since = -10_000.0
+    if sign == "another hint":
+        OrmQ.objects.all().delete()
+        enqueue(PERFORM_ACT, account.pk, 2)
+    elif sign == "an act goes on":
+        BulkAct.unscoped.filter(pk=act.pk).update(done=5)
+    else:
+        message = Message.unscoped.create(account=account, kind="test", environment="production")
+        sending = {"is_sending": True, "next_at": clock.read_now() + LATER}
+        MessageDelivery.unscoped.create(account=account, message=message, **sending)
+
+    assert not watchdog._is_stuck()
 
 
 def test_the_first_error_of_a_flow_begins_the_state_that_other_commits_wait_for(world):
