@@ -339,6 +339,7 @@ class BulkAct(AccountScoped):
     done = models.IntegerField(default=0)
     created_at = models.DateTimeField(default=wall_now, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
+    hinted_until = models.DateTimeField(null=True, blank=True, help_text="Before that nobody hints at it again.")
 
     class Meta:
         db_table = "bulk_act"

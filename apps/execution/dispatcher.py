@@ -64,12 +64,17 @@ def dispatch() -> int:
 
 
 def hint_unfinished_acts() -> int:
-    """Hint again at acts on many errors whose worker died or whose hint was lost."""
-    cut = BulkAct.unscoped.filter(ended_at__isnull=True, created_at__lt=database_now(seconds=-HINT_AGAIN_S))
-    acts = list(cut.order_by("pk").values_list("account_id", "pk")[:MOST_AT_ONCE])
-    for account_id, act_id in acts:
-        enqueue(PERFORM_ACT, account_id, act_id, queue="interactive")
-    return len(acts)
+    """Hint again at acts on many errors whose worker died or whose hint was lost, each at most once in HINT_AGAIN_S."""
+    free = Q(hinted_until=None) | Q(hinted_until__lte=database_now())
+    cut = BulkAct.unscoped.filter(free, ended_at__isnull=True, created_at__lt=database_now(seconds=-HINT_AGAIN_S))
+    hinted = 0
+    for account_id, act_id in list(cut.order_by("pk").values_list("account_id", "pk")[:MOST_AT_ONCE]):
+        with transaction.atomic():
+            mine = BulkAct.unscoped.filter(free, pk=act_id).update(hinted_until=database_now(seconds=HINT_AGAIN_S))
+            if mine:
+                enqueue(PERFORM_ACT, account_id, act_id, queue="interactive")
+                hinted += 1
+    return hinted
 
 
 def end_schedules() -> int:

@@ -6,8 +6,9 @@ import pytest
 from django_q.models import OrmQ
 
 from apps.core import clock
+from apps.errors.models import BulkAct
 from apps.execution.claims import claim_run, release_run
-from apps.execution.dispatcher import dispatch, hint_due_runs, start_scheduled
+from apps.execution.dispatcher import dispatch, hint_due_runs, hint_unfinished_acts, start_scheduled
 from apps.flows.models import Flow
 from apps.runs.models import Run
 from apps.runs.services import start_run
@@ -85,6 +86,14 @@ def test_two_dispatchers_hint_once(flow, hints, noon):
     OrmQ.objects.all().delete()
     with clock.frozen(noon + timedelta(seconds=11)):
         assert dispatch() + dispatch() == 1
+
+
+def test_an_act_on_many_errors_that_nobody_works_on_is_hinted_at_now_and_then(account, noon):
+    BulkAct.unscoped.create(account=account, act="resolve", count=10, created_at=noon)
+    with clock.frozen(noon + timedelta(minutes=1)):
+        assert (hint_unfinished_acts(), hint_unfinished_acts()) == (1, 0)
+    with clock.frozen(noon + timedelta(minutes=2)):
+        assert hint_unfinished_acts() == 1
 
 
 def test_a_tick_starts_one_run_and_names_the_next(account, hints, noon):
