@@ -30,7 +30,7 @@ class ToldUserAdmin(UserAdmin):
             after = {name: getattr(obj, name) for name in changed}
             record_of_user(obj, "sign_in.change", after, before=before, by=request.user)
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+    def log_change(self, request: Any, obj: Any, message: Any) -> LogEntry:
         if request.resolver_match is not None and request.resolver_match.url_name == "auth_user_password_change":
             record_of_user(obj, "password.change", {"user": obj.get_username()}, by=request.user)
         return super().log_change(request, obj, message)
@@ -49,7 +49,7 @@ class RemovableAdmin(HouseAdmin):
 class FactorAdmin(RemovableAdmin):
     """A second factor that is removed by an operator is told to its user."""
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+    def log_deletions(self, request: Any, queryset: Any) -> Any:
         for row in queryset:
             record_of_user(row.user, "second_factor.remove", {"kind": row._meta.verbose_name}, by=request.user)
         return super().log_deletions(request, queryset)

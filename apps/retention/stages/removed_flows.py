@@ -73,9 +73,10 @@ def untie(flow: Flow) -> None:
 def theirs() -> list[tuple[Any, str]]:
     """Tables with rows of a flow and the way to it, in their order: who points to a row goes before it. Tables of other
     floors, such as subscriptions, come first."""
+    relations: list[Any] = Flow._meta.get_fields(include_hidden=True)
     others = [
         (found.related_model, found.field.name)
-        for found in Flow._meta.get_fields(include_hidden=True)
+        for found in relations
         if found.one_to_many and found.related_model._meta.app_label not in OURS and found.field.db_constraint
     ]
     return [
