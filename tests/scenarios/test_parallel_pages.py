@@ -10,7 +10,7 @@ from apps.execution.journal import RunJournal
 from apps.execution.shared_run import SharedRunJournal
 from tests.fakes.helping import helped
 from tests.fakes.killing import Countdown, dying_at_statement, dying_before_target_commit
-from tests.long_tests import SPREADS
+from tests.long_tests import SPREADS, moments
 from tests.scenarios.scene import Scene
 from tests.scenarios.test_resume import BAD, COUNT, FILE, KILLS, PAGES, STEPS, TABLE, Trial
 
@@ -19,7 +19,6 @@ HEAD = "flow: orders\nintegration: {key: trial, name: Trial}\nenabled: true\npag
 SHARED = "page_order: free\nparallel_pages: 2\n"
 WITH_CHECKPOINTS = pytest.mark.parametrize("trial", ["table"], indirect=True)
 """Where the checkpoint moves with every page."""
-SOME = 13
 
 
 @pytest.fixture(params=["file", "table"])
@@ -72,7 +71,7 @@ def test_whichever_statement_of_ours_one_of_them_dies_at_all_is_delivered_and_bo
     counted = Countdown()
     with helped():
         trial.run(dying_at_statement(counted))
-    for at in range(1, counted.calls + 1, 1 if spread == 1 else SOME):
+    for at in moments(counted.calls, spread):
         with helped():
             trial.run(dying_at_statement(Countdown(at)))
         assert trial.faults == [], f"death at statement {at}"
