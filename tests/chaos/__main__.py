@@ -2,7 +2,7 @@
 
 `python -m tests.chaos P1 P6 --setup sqlite --times 20 --seed 7` starts the real product, keeps flows running, hurts it
 by a seeded plan, waits until every run has ended, and audits target, errors and books; promises that are shown by
-ordinary tests run those. The exit status is the verdict: 0 only if all holds. `--kills N` alone is P1.
+ordinary tests run those. The exit status is the verdict: 0 only if all holds, 3 if not. `--kills N` alone is P1.
 
 `list` tells the promises, `short` and `long` are suites, `broken` tries engines that are wrong on purpose, each of
 which has to be caught.
@@ -80,7 +80,7 @@ def play(name: str, promise: Promise, options: argparse.Namespace) -> int:
         print(f"FAULT {fault}")
     word = "BROKEN" if verdict.faults else "holds"
     print(f"verdict: {word}: {verdict.summary} ({call}: {verdict.times} times)", flush=True)
-    return 1 if verdict.faults else 0
+    return suites.BROKEN if verdict.faults else 0
 
 
 if __name__ == "__main__":

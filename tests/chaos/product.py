@@ -37,9 +37,12 @@ class Product:
         self.process: subprocess.Popen[bytes] | None = None
         self.orphans: list[str] = []
 
+    def command(self) -> list[str]:
+        return [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(self.port)]
+
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(self.port)],
+            self.command(),
             env=self.environment,
             cwd=ROOT,
             stdout=self.log,

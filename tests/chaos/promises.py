@@ -46,6 +46,9 @@ PROMISES: Mapping[str, Promise] = {
         "tests/scenarios/test_retry_table_meanwhile.py",
     ),
     "P6": played("one worker acts on a run: frozen beyond the lease, 20 hints", "frozen.Frozen", 10, 50, WORKERS="4"),
+    "P6-machines": played(
+        "the same with pages at work on two machines, one of which is cut off", "machines.Machines", 5, 30, "redis"
+    ),
     "P7": played(
         "a dead worker is noticed: p50 45 s, max 90 s",
         "frozen.Noticed", 8, 20, "sqlite", "postgresql", LEASE_SECONDS="30", WORKERS="4",

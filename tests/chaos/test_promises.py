@@ -16,7 +16,7 @@ from tests.chaos.suites import DOUBLES
 
 
 def test_every_promise_has_its_command():
-    assert list(PROMISES) == [f"P{number}" for number in range(1, 22)]
+    assert [name for name in PROMISES if "-" not in name] == [f"P{number}" for number in range(1, 22)]
 
 
 @pytest.mark.parametrize("name", PROMISES)

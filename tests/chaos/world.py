@@ -43,7 +43,7 @@ integration: {{key: chaos, name: Chaos}}
 enabled: true
 overlap: {overlap}
 page_size: {page}
-steps:
+{pages}steps:
   - key: file
     export: {{connection: files, path: records.jsonl}}
     trace_key: "{{{{ record.id }}}}"
@@ -68,9 +68,15 @@ class Wanted:
     flows: Sequence[str] = ("kept", "added", "posted")
     records: int = RECORDS
     page: int = PAGE
+    parallel_pages: int = 1
     overlap: str = "queue"
     drops: float = 0.005
     delay_s: float = 0.0
+
+    @property
+    def pages(self) -> str:
+        """In the words of a definition."""
+        return f"page_order: free\nparallel_pages: {self.parallel_pages}\n" if self.parallel_pages > 1 else ""
 
 
 @dataclass
@@ -95,7 +101,8 @@ class World:
         world._connect("office", "http", base_url=office.address, max_concurrency=8)
         world._write_source()
         for key in wanted.flows:
-            text = DEFINITION.format(key=key, page=wanted.page, overlap=wanted.overlap, sent=WRITES[key])
+            facts = {"page": wanted.page, "pages": wanted.pages, "overlap": wanted.overlap}
+            text = DEFINITION.format(key=key, sent=WRITES[key], **facts)
             apply_definition(account=account, member=None, text=text)
             world.flows[key] = Flow.objects.of(account).get(key=key)
         return world
