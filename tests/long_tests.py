@@ -25,11 +25,11 @@ IN_CONTRACT = r"file-a\.(csv|jsonl\.gz)\]|(sftp|s3)-a\.csv|sql-\w+-upsert|http-(
 """Variants of connectors that the ordinary run takes."""
 
 SCENARIOS_KEPT = "|".join([
-    r"resume\.py", r"parallel_pages\.py", r"scope_run\.py::test_(killed|handlings|canceled|workers|one_record)",
-    r"transactions\.py", r"failing_targets\.py", r"webhook\.py::test_(a_kill|runs_side|after_a_run)", r"bad_records\.py",
-    r"ledgers\.py", r"workflow_retry\.py::test_(wherever|a_worker|an_attempt_that_is)",
-    r"retry_table_meanwhile\.py", r"unbooked_pages\.py", r"bulk_edit\.py", r"act_plans\.py", r"canceled_retries\.py", r"error_automation\.py",
-    r"delete\.py", r"mark_sent\.py", r"rules\.py", r"retry\.py",
+    r"(resume|parallel_pages|transactions|failing_targets|bad_records|ledgers|retry_table_meanwhile|unbooked_pages)\.py",
+    r"(bulk_edit|act_plans|canceled_retries|error_automation|delete|mark_sent|rules|retry)\.py",
+    r"scope_run\.py::test_(killed|handlings|canceled|workers|one_record)",
+    r"webhook\.py::test_(a_kill|runs_side|after_a_run)",
+    r"workflow_retry\.py::test_(wherever|a_worker|an_attempt_that_is)",
     r"retry_table\.py::test_(in_scope_record|a_retry_that_fails|all_that_match|a_write_that|a_forced)",
     r"auto_retry_table\.py::test_(ten_thousand|where_|an_attempt_under_way|an_attempt_that_works)",
     r"auto_resolve_table\.py::test_(the_same|a_late_page|tags|reopen)",
