@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.test import Client, override_settings
 
+from apps.console.templatetags import ui
 from config import settings as house
 
 AS_SERVED = {
@@ -25,7 +26,9 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("static")
     with override_settings(STATIC_ROOT=folder, STORAGES=AS_SERVED):
         call_command("collectstatic", interactive=False, verbosity=0)
+        ui._sprite.cache_clear()  # a server has one address of it for as long as it runs, this process two
         yield folder
+    ui._sprite.cache_clear()
 
 
 @pytest.fixture
