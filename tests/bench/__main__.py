@@ -12,8 +12,8 @@ import sys
 from tests.bench.database import own_database
 
 RECORDS = {
-    "V1": 100_000, "V2": 20_000, "memory": 100_000, "errors": 1_000_000, "scopes": 20_000, "clicks": 20_000,
-    "pages": 1_000_000, "analytics": 17_520, "api": 1_000_000, "polling": 1_000_000,
+    "V1": 100_000, "V2": 20_000, "V9": 50_000, "memory": 100_000, "errors": 1_000_000, "scopes": 20_000,
+    "clicks": 20_000, "pages": 1_000_000, "analytics": 17_520, "api": 1_000_000, "polling": 1_000_000,
     "paging": 1_000_000, "purge": 5_000_000, "digests": 10_000,
 }  # fmt: skip
 """Each benchmark, and how much it is meant for."""
@@ -55,6 +55,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, object]:
         memory,
         pages,
         paging,
+        parallel,
         polling,
         purge,
         scopes,
@@ -63,6 +64,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, object]:
     benchmarks = {
         "V1": load.measure,
         "V2": http.measure,
+        "V9": parallel.measure,
         "memory": memory.measure,
         "errors": errors.measure,
         "scopes": scopes.measure,

@@ -75,7 +75,7 @@ class Machines(Story):
 
     def torment(self) -> str:
         self.wait_until_it_works()
-        seconds = self.stage.lease_s * self.dice.uniform(1.5, 2.5)
+        seconds = self.stage.lease_s * self.dice.uniform(2.0, 3.5)
         with self.second.cut_off():
             held = self.held_pages()  # what it took until it stood still
             self.pause(seconds)

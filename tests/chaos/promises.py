@@ -47,7 +47,8 @@ PROMISES: Mapping[str, Promise] = {
     ),
     "P6": played("one worker acts on a run: frozen beyond the lease, 20 hints", "frozen.Frozen", 10, 50, WORKERS="4"),
     "P6-machines": played(
-        "the same with pages at work on two machines, one of which is cut off", "machines.Machines", 5, 30, "redis"
+        "the same with pages at work on two machines, one of which is cut off",
+        "machines.Machines", 5, 30, "redis", WORKERS="4",
     ),
     "P7": played(
         "a dead worker is noticed: p50 45 s, max 90 s",
