@@ -192,7 +192,7 @@ class Story:
             self.fault(f"{run} of {run.flow.key}: lost {lost[:10]}, doubled {doubled[:10]}, {len(found)} ids")
         ordinals = Error.unscoped.filter(run=run).values_list("ordinal", flat=True)
         if Counter(ordinals) != Counter(world.bad):
-            self.fault(f"{run} of {run.flow.key}: errors of {sorted(ordinals)[:30]} instead of {world.bad}")
+            self.fault(f"{run} of {run.flow.key}: errors of {sorted(ordinals, key=str)[:30]} instead of {world.bad}")
 
 
 def owner_of(run: Run) -> int | None:
