@@ -26,14 +26,15 @@ IN_CONTRACT = r"file-a\.(csv|jsonl\.gz)\]|(sftp|s3)-a\.csv|sql-\w+-upsert|http-(
 
 SCENARIOS_KEPT = "|".join([
     r"(resume|parallel_pages|transactions|failing_targets|bad_records|ledgers|retry_table_meanwhile|unbooked_pages)\.py",
-    r"(bulk_edit|act_plans|canceled_retries|error_automation|delete|mark_sent|rules|retry)\.py",
+    r"retry\.py", r"bulk_edit\.py::test_(all_are|an_edit_of_many|the_same)", r"delete\.py::test_only",
+    r"act_plans\.py::test_(a_plan_counts|a_resolve|a_retry_that)", r"canceled_retries\.py::test_a_canceled",
     r"scope_run\.py::test_(killed|handlings|canceled|workers|one_record)",
     r"webhook\.py::test_(a_kill|runs_side|after_a_run)",
     r"workflow_retry\.py::test_(wherever|a_worker|an_attempt_that_is)",
     r"retry_table\.py::test_(in_scope_record|a_retry_that_fails|all_that_match|a_write_that|a_forced)",
     r"auto_retry_table\.py::test_(ten_thousand|where_|an_attempt_under_way|an_attempt_that_works)",
     r"auto_resolve_table\.py::test_(the_same|a_late_page|tags|reopen)",
-    r"causes\.py::test_(counters|states_cost|merged)", r"notes\.py::test_(two_errors|a_tag_on_many)",
+    r"causes\.py::test_(states_cost|merged)", r"notes\.py::test_(two_errors|a_tag_on_many)",
     r"sub_flows\.py::test_(calls_inside|a_run_works)", r"test_runs\.py::test_(no_transaction|nothing_stays|two_tests)",
     r"wrong_input_databases\.py::test_a_target", r"demo\.py::test_installing_twice",
 ])  # fmt: skip
@@ -43,17 +44,21 @@ LONG = {
     rf"scenarios/.*\[(.*-)?{OTHER}(-.*)?\]": "a target like our database is in it, and this one where ours is like it",
     r".*[\[-]every moment[\]-]": "some of the moments are in it",
     r"scenarios/test_resume.py::test_a_page_on_which_workers_die_again_and_again.*-[345]\]": "two deaths are in it",
-    r"scenarios/test_resume.py::test_(wherever|whichever|a_record_that_kills).*\[file-": (
+    r"scenarios/test_resume.py::test_(wherever|whichever|without|a_page|a_record|a_journal).*\[(\w+-)?file\b": (
         "deaths of runs over a table, whose checkpoint moves with every page, are in it"
     ),
     r"scenarios/test_resume.py::test_a_file_that_changed.*(shorter|other)": "a longer file and none at all are in it",
     r"notifications/test_killed.py::.*\[others": "a kill in the window, and one after a mail was taken, are in it",
     r"scenarios/test_webhook.py::test_a_kill.*\[(1-False|2-True)": "each is in it before one call and after another",
+    r"scenarios/test_wrong_input_files.py.*\[.*(-sig|utf-16-|folder|document|none|a\.csv-(?!id)|a\.jsonl?-)": (
+        "a file of each kind is in it, the connectors' tests read all of them"
+    ),
+    r"scenarios/test_demo.py::test_a_second_run": "what takes another error's place is told by a table of cases",
     r"scenarios/test_wrong_input_definitions.py::test_an_expression_bomb.*\[(map|log)-(?!9)": (
         "all bombs in a filter, and one of each other step, are in it"
     ),
-    r"scenarios/test_demo_orders.py::test_(a_corrected_address|a_rejected_order|a_second_run|the_mail_server)": (
-        "two retries and two runs of the demo's orders are in it"
+    r"scenarios/test_demo_orders.py::test_(a_corrected_address|a_rejected|an_order_that_waited|a_second|the_mail)": (
+        "a retry and two runs of the demo's orders are in it"
     ),
     r"scenarios/test_transactions.py::test_what_persists.*-strict\]": "the way that keeps changes is in it",
     rf"connectors/test_contract.py::.*\[(?!{IN_CONTRACT})\w+-": "one or two variants of each connector are in it",
@@ -80,6 +85,14 @@ LONG = {
         "one way to sign in of each connector is in it"
     ),
 }
+if connection.vendor == "sqlite":
+    SWEEPS = "|".join([
+        r"resume\.py::test_(wherever|a_page|a_record)", r"parallel_pages\.py::test_(wherever|a_page)",
+        r"scope_run\.py::test_(killed|handlings)", r"webhook\.py::test_a_kill", r"workflow_retry\.py::test_wherever",
+        r"failing_targets\.py::test_a_(?!sqlite)", r"failing_targets\.py::test_scopes",
+        r"bad_records\.py::test_a_(bad_record|record|field)", r"retry_table_meanwhile\.py::test_real_workers",
+    ])  # fmt: skip
+    LONG[rf"scenarios/test_({SWEEPS})"] = "they are in it on PostgreSQL, where workers and locks are many"
 if connection.vendor == "postgresql":
     kept = r"search_page|error_list|record_journey|history_page|live|run_page|dashboard\.py::test_a_page_asks"
     LONG[rf"console/(?!test_({kept}))"] = "the browser opens every page, on PostgreSQL; SQLite has all of this"

@@ -344,7 +344,7 @@ def test_an_attempt_begins_in_the_first_round_after_it_is_due(world, noon):
         flaky(world, number)
         with clock.frozen(noon + timedelta(seconds=number * 0.93)):
             run_once(world, records(number))
-    for second in range(25, 45):  # the dispatcher looks every second
+    for second in range(28, 40):  # the dispatcher looks every second
         with clock.frozen(noon + timedelta(seconds=second)):
             due = list(Error.unscoped.filter(retry_run__isnull=True).values_list("pk", "next_attempt_at"))
             start_retries()
