@@ -202,7 +202,7 @@ class SharedRunJournal(RunJournal):
         if first_open is not None:
             done = done.filter(seq__lt=first_open)
         last = done.filter(checkpoint_after__isnull=False).order_by("-seq", "-part").first()
-        if last is not None:
+        if last is not None and last.checkpoint_after is not None:
             move_checkpoint(self.run, self.step_ids[0], last.checkpoint_after)
 
     @repeated
