@@ -25,10 +25,11 @@ IN_CONTRACT = r"file-a\.(csv|jsonl\.gz)\]|(sftp|s3)-a\.csv|sql-\w+-upsert|http-(
 """Variants of connectors that the ordinary run takes."""
 
 SCENARIOS_KEPT = "|".join([
-    r"(resume|parallel_pages|transactions|failing_targets|bad_records|ledgers|retry_table_meanwhile|unbooked_pages)\.py",
+    r"(resume|parallel_pages|transactions|failing_targets|bad_records|unbooked_pages)\.py",
     r"retry\.py", r"bulk_edit\.py::test_(all_are|an_edit_of_many|the_same)", r"delete\.py::test_only",
     r"act_plans\.py::test_(a_plan_counts|a_resolve|a_retry_that)", r"canceled_retries\.py::test_a_canceled",
-    r"scope_run\.py::test_(killed|handlings|canceled|workers|one_record)",
+    r"scope_run\.py::test_(killed|canceled|workers|one_record)", r"ledgers\.py::test_(rows|a_ledger)",
+    r"retry_table_meanwhile\.py::test_(real_workers|the_turn|a_retry_waits|a_worker_killed|what_a_run)",
     r"webhook\.py::test_(a_kill|runs_side|after_a_run)",
     r"workflow_retry\.py::test_(wherever|a_worker|an_attempt_that_is)",
     r"retry_table\.py::test_(in_scope_record|a_retry_that_fails|all_that_match|a_write_that|a_forced)",
@@ -84,11 +85,14 @@ LONG = {
     r"console/test_connection_secrets.py::test_a_secret_that.*\[(sql-fields0|http-fields[3-6]|telltale-fields9)\]": (
         "one way to sign in of each connector is in it"
     ),
+    r"browser/test_every_page.py::.*other looks": "both layouts and both themes are in it",
+    r"browser/test_triage.py::.*\[without a script\]": "it is in it with a script; the lists are without one",
+    r"browser/test_three_clicks.py::.*\[without a script\]": "it is in it with a script; so are edits without one",
 }
 if connection.vendor == "sqlite":
     SWEEPS = "|".join([
         r"resume\.py::test_(wherever|a_page|a_record)", r"parallel_pages\.py::test_(wherever|a_page)",
-        r"scope_run\.py::test_(killed|handlings)", r"webhook\.py::test_a_kill", r"workflow_retry\.py::test_wherever",
+        r"scope_run\.py::test_killed", r"webhook\.py::test_a_kill", r"workflow_retry\.py::test_wherever",
         r"failing_targets\.py::test_a_(?!sqlite)", r"failing_targets\.py::test_scopes",
         r"bad_records\.py::test_a_(bad_record|record|field)", r"retry_table_meanwhile\.py::test_real_workers",
     ])  # fmt: skip
