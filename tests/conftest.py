@@ -18,7 +18,7 @@ from apps.accounts.models import Account
 from apps.console import sharing
 from apps.core import clock
 from apps.flows.models import Flow
-from tests import long_tests, migrated, own_database, services
+from tests import emptied, long_tests, migrated, own_database, services
 from tests.audited import every_change_recorded
 from tests.factories import make_account, make_flow, make_user
 
@@ -97,6 +97,7 @@ def _every_change_is_in_the_audit_log() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     migrated.begin_with_a_copy(connection)
+    emptied.empty_by_deleting()
 
 
 @pytest.fixture(autouse=True)

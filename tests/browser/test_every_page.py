@@ -34,13 +34,17 @@ from apps.support.tickets import filled_in
 from apps.webhooks.models import WebhookDelivery
 from apps.webhooks.services import send_test as send_test_to
 from tests.browser.drafts import draft_run
-from tests.browser.driver import Driver
+from tests.browser.driver import LOOKS, OTHER_LOOKS, Driver, Looks
 from tests.console.scenes import Scene, make_scene, start_work
 from tests.console.screens import furnish
 from tests.console.test_connection_health import break_down, note_tests, token
 from tests.factories import make_account, make_connection, make_member, make_retry_data, make_webhook
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.parametrize("looks", [LOOKS, OTHER_LOOKS], ids=["both layouts", "other looks"]),
+]
 
 SIGNED_OUT_PAGES = ["/login/", "/login/?next=/design/", "/login/password/"]
 PAGES = [  # in curly brackets: ids of the scene; tests/console/test_pages.py tells which page is missing
@@ -172,7 +176,7 @@ PAGES = [  # in curly brackets: ids of the scene; tests/console/test_pages.py te
     "/design/",
     "/design/?toast",
 ]
-HANDFULS = [PAGES[start::10] for start in range(10)]  # what stands on them is made once for several
+HANDFULS = [PAGES[start::8] for start in range(8)]  # what stands on them is made once for several
 PAGES_BEFORE_THE_FIRST_FLOW = [
     "/dashboard/completed/?first", "/integrations/?first", "/connections/?first", "/analytics/?first",
 ]  # fmt: skip
@@ -188,9 +192,9 @@ steps:
 
 
 def test_the_pages_before_signing_in_are_accessible_fit_and_obey_the_policy(
-    driver: Driver, shot_folder: Path | None
+    driver: Driver, shot_folder: Path | None, looks: Looks
 ) -> None:
-    assert driver.inspect(*SIGNED_OUT_PAGES, shots=shot_folder) == []
+    assert driver.inspect(*SIGNED_OUT_PAGES, looks=looks, shots=shot_folder) == []
 
 
 def retried(scene: Scene) -> dict[str, int]:
@@ -313,7 +317,7 @@ def write_definition(scene: Scene) -> None:
 
 @pytest.mark.parametrize("paths", HANDFULS, ids=range(len(HANDFULS)))
 def test_pages_are_accessible_fit_and_obey_the_policy(
-    signed_in: Driver, settings: Any, shot_folder: Path | None, paths: list[str]
+    signed_in: Driver, settings: Any, shot_folder: Path | None, looks: Looks, paths: list[str]
 ) -> None:
     settings.DEBUG = True  # the page /design/ exists only then
     scene = make_scene(get_user_model().objects.get(username="mara"))
@@ -344,15 +348,17 @@ def test_pages_are_accessible_fit_and_obey_the_policy(
         **ruled(scene),
         **subscribed(scene),
     }
-    assert signed_in.inspect(*(path.format(**ids) for path in paths), shots=shot_folder) == []
+    assert signed_in.inspect(*(path.format(**ids) for path in paths), looks=looks, shots=shot_folder) == []
 
 
-def test_empty_pages_are_accessible_fit_and_obey_the_policy(signed_in: Driver, shot_folder: Path | None) -> None:
+def test_empty_pages_are_accessible_fit_and_obey_the_policy(
+    signed_in: Driver, shot_folder: Path | None, looks: Looks
+) -> None:
     make_account(owner=get_user_model().objects.get(username="mara"))
-    assert signed_in.inspect(*PAGES_BEFORE_THE_FIRST_FLOW, shots=shot_folder) == []
+    assert signed_in.inspect(*PAGES_BEFORE_THE_FIRST_FLOW, looks=looks, shots=shot_folder) == []
 
 
 def test_the_page_for_a_user_without_an_account_is_accessible_fits_and_obeys_the_policy(
-    signed_in: Driver, shot_folder: Path | None
+    signed_in: Driver, shot_folder: Path | None, looks: Looks
 ) -> None:
-    assert signed_in.inspect("/", shots=shot_folder) == []
+    assert signed_in.inspect("/", looks=looks, shots=shot_folder) == []

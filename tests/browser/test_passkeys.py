@@ -1,5 +1,7 @@
 """A passkey in a real browser with a virtual authenticator: registered, asked for after a password, and used alone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,10 +20,13 @@ AUTHENTICATOR = {
 }  # fmt: skip
 
 
-def with_authenticator(page: Page) -> None:
+@contextmanager
+def authenticator(page: Page) -> Iterator[None]:
     protocol = page.context.new_cdp_session(page)
     protocol.send("WebAuthn.enable")
     protocol.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    yield
+    protocol.detach()  # the page is another test's next
 
 
 def test_a_passkey_is_registered_and_signs_in(driver: Driver, shot_folder: Path | None) -> None:
@@ -40,7 +45,10 @@ def test_a_passkey_is_registered_and_signs_in(driver: Driver, shot_folder: Path 
         page.get_by_role("button", name="Sign out").click()
 
     def steps(page: Page) -> list[str]:
-        with_authenticator(page)
+        with authenticator(page):
+            return register_and_sign_in(page)
+
+    def register_and_sign_in(page: Page) -> list[str]:
         enter_password(page)
         page.get_by_label("Name of the passkey").fill("Laptop")
         page.get_by_role("button", name="Register").click()
