@@ -14,6 +14,7 @@ from django.db.models import Count
 
 from apps.runs.models import Machine, Page
 from apps.runs.statuses import PageState
+from tests.chaos.kills import Kills
 from tests.chaos.product import ROOT, Product
 from tests.chaos.setups import Stage
 from tests.chaos.story import Story, patiently
@@ -46,6 +47,12 @@ class WorkerMachine(Product):
         finally:
             for process in frozen:
                 process.resume()
+
+
+class KilledAtOnce(Kills):
+    """P1 with pages at work at once: owners and helpers die."""
+
+    wanted = Wanted(parallel_pages=3)
 
 
 class Machines(Story):

@@ -32,6 +32,7 @@ def shown(says: str, *tests: str) -> Promise:
 
 PROMISES: Mapping[str, Promise] = {
     "P1": played("every record ends in exactly one state: kill -9", "kills.Kills", 50, 1000),
+    "P1-pages": played("the same with pages of a run at work at once", "machines.KilledAtOnce", 20, 200, WORKERS="4"),
     "P2": played("no undetected duplicate with a key or PUT: 2 % of answers lost", "kills.LostAnswers", 20, 200),
     "P3": played("no key: a repeat only where somebody said so", "kills.WithoutKey", 20, 200),
     "P4": shown(
