@@ -108,6 +108,7 @@ if connection.vendor == "postgresql":
     LONG[r"scenarios/test_bad_records.py::test_one_bad.*\[postgresql-(?!NUL|lone|broken|huge)"] = (
         "what PostgreSQL takes in no text or number is in it, SQLite has all kinds"
     )
+    LONG[r"core/test_admin.py::(?!.*(every_list|every_filter|search))"] = "SQLite has the forms and acts of the admin"
     LONG[r"api/test_generated_calls.py::"] = "SQLite has them; what a call asks is tried by the other tests of the API"
     LONG |= {
         r"retention/test_(closing.py::test_(?!after_the_time)|leftovers.py::test_(?!a_flow_that))": "SQLite has it",

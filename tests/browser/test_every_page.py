@@ -176,7 +176,7 @@ PAGES = [  # in curly brackets: ids of the scene; tests/console/test_pages.py te
     "/design/",
     "/design/?toast",
 ]
-HANDFULS = [PAGES[start::8] for start in range(8)]  # what stands on them is made once for several
+HANDFULS = [PAGES[start::12] for start in range(12)]  # what stands on them is made once for several
 PAGES_BEFORE_THE_FIRST_FLOW = [
     "/dashboard/completed/?first", "/integrations/?first", "/connections/?first", "/analytics/?first",
 ]  # fmt: skip
