@@ -38,6 +38,7 @@ class Kind(IntEnum):
 
     def __init__(self, number: int) -> None:
         self.beginning = f"{number:08x}"
+        self.pattern = f"{self.beginning}%016x"  # of keys that come from a column: `pattern % key`
 
 
 _LETTERS: dict[Kind, str] = {Kind.RUN: "r", Kind.ERROR: "e", Kind.CAUSE: "c", Kind.FLOW: "f"}
@@ -52,7 +53,7 @@ def wire_id(kind: Kind, key: int) -> str:
     """The 24 hex digits of an object: 8 of its kind, 16 of its key."""
     if not 0 < key <= LARGEST_KEY:
         raise WrongIdError(_not_a_key(key))
-    return f"{kind.beginning}{key:016x}"
+    return kind.pattern % key
 
 
 def parse_wire_id(text: str, kind: Kind) -> int:

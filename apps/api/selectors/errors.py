@@ -42,6 +42,8 @@ COLUMNS = (
     "state", "retry_run_id", "resolved_at", "reason", "resolved_by_id", "keep", "retry_data__error_id",
     "retry_data__purged_at",
 )  # fmt: skip
+# looked up once: a page has a thousand of them
+ERROR_ID, RUN_ID, OPEN = Kind.ERROR.pattern, Kind.RUN.pattern, ErrorState.OPEN.value
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def causes_of(account_id: int, causes: Collection[int]) -> dict[int, dict[str, A
     """What errors tell of their root cause and its step."""
     if not causes:
         return {}
-    rows = Cause.objects.of(account_id).filter(pk__in=causes).order_by()
+    rows = Cause.objects.of(account_id).filter(pk__among=list(causes)).order_by()
     facts = ("merged_into_id", "source", "code", "classification", "classified_by_id", "flow_id", "step_id")
     found = rows.values_list("pk", *facts, "step__position")
     return {
@@ -200,13 +202,13 @@ def causes_of(account_id: int, causes: Collection[int]) -> dict[int, dict[str, A
 def emails_of(account_id: int, members: Collection[int]) -> dict[int, str]:
     if not members:
         return {}
-    return dict(Member.objects.of(account_id).filter(pk__in=members).values_list("pk", "user__email"))
+    return dict(Member.objects.of(account_id).filter(pk__among=list(members)).values_list("pk", "user__email"))
 
 
 def tags_of(account_id: int, errors: Sequence[int]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
     if errors:
-        rows = ErrorTag.objects.of(account_id).filter(error_id__in=errors).order_by("tag_id")
+        rows = ErrorTag.objects.of(account_id).filter(error__pk__among=errors).order_by("tag_id")
         for error, tag in rows.values_list("error_id", "tag_id"):
             found[error].append(wire_id(Kind.TAG, tag))
     return found
@@ -214,31 +216,36 @@ def tags_of(account_id: int, errors: Sequence[int]) -> dict[int, list[str]]:
 
 def answer_of(row: Any, shared: Shared) -> dict[str, Any]:
     """One error; names that may be absent are left out where there is nothing to tell."""
-    is_retriable = row.retry_data__error_id is not None and row.retry_data__purged_at is None
-    occurred_at = written(row.occurred_at)
+    (
+        key, occurred, message, trace_key, run, cause, capture, has_notes, attempts, assignee,
+        state, retry_run, _, _, _, keep, data, purged_at,
+    ) = row  # fmt: skip
+    is_retriable = data is not None and purged_at is None
+    occurred_at = written(occurred)
     found: dict[str, Any] = {
-        "errorId": wire_id(Kind.ERROR, row.id),
+        "errorId": ERROR_ID % key,
         "occurredAt": occurred_at,
-        "message": row.message,
-        "traceKey": row.key,
-        **shared.causes[row.cause_id],
-        "_flowJobId": wire_id(Kind.RUN, row.run_id),
-        "purgeAt": None if row.keep else days_later(occurred_at, shared.days_kept),
+        "message": message,
+        "traceKey": trace_key,
+        **shared.causes[cause],
+        "_flowJobId": RUN_ID % run,
+        "purgeAt": None if keep else days_later(occurred_at, shared.days_kept),
         "retriable": is_retriable,
-        "attempts": row.attempts,
+        "attempts": attempts,
     }
     if is_retriable:
-        found["retryDataKey"] = retry_data_key(row.id)
-    if row.capture_id is not None:
-        found["reqAndResKey"] = wire_id(Kind.CAPTURE, row.capture_id)
-    if email := shared.emails.get(row.assignee_id):
+        found["retryDataKey"] = retry_data_key(key)
+    if capture is not None:
+        found["reqAndResKey"] = wire_id(Kind.CAPTURE, capture)
+    if assignee is not None and (email := shared.emails.get(assignee)):
         found["assignedTo"] = email
-    if row.has_notes and (tags := shared.tags.get(row.id)):
+    if has_notes and (tags := shared.tags.get(key)):
         found["tagIds"] = tags
-    if row.retry_run_id is None and row.state == ErrorState.OPEN:
+    if retry_run is None and state == OPEN:
         found["status"] = "open"
-        return found
-    return found | settled_facts(row, shared)
+    else:
+        found |= settled_facts(row, shared)
+    return found
 
 
 def settled_facts(row: Any, shared: Shared) -> dict[str, Any]:
