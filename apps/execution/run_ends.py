@@ -213,7 +213,8 @@ class RunEnds(OwnedRun):
 
     @repeated
     def _wait_for_connection(self, reason: str) -> None:
-        if not self._cancel_if_asked(self._locked_run()):
+        run = self._locked_run()
+        if is_in_delivery(run) or not self._cancel_if_asked(run):  # as in `cancel`
             self._put_aside(OFFLINE_WAIT_S, reason)
 
 

@@ -10,7 +10,8 @@ from apps.errors.models import Error
 from apps.execution.probing import hint_probes, probe
 from apps.flows.models import Connection
 from apps.flows.services.health import note_outage
-from apps.runs.models import Run
+from apps.runs.models import Page, Run
+from apps.runs.services import cancel_run
 from apps.runs.waking import waiting_reason, wake_waiting
 from tests.factories import make_connection, make_flow, make_run
 from tests.fakes.running import make_world
@@ -62,6 +63,20 @@ def test_work_that_needs_an_offline_connection_waits_without_an_attempt(account,
     assert run.wait_reason.startswith("waiting: connection db: offline since 02 Mar 12:00:00 UTC")
     assert (run.status, run.pages_fetched) == ("running", 0)
     assert not Error.unscoped.exists()
+
+
+def test_a_canceled_run_of_which_a_page_may_stand_in_its_target_waits_for_that_too(account, connection, noon):
+    world = make_world(account)
+    dead = world.begin()
+    dead.deliver(dead.store([{"id": 1}]))
+    fail(connection, 3)
+    with clock.frozen(noon + timedelta(minutes=5)):
+        cancel_run(run=dead.run, member=None)
+
+        assert world.take(dead.run).journal.wait_for_connection()
+
+    assert dead.reloaded().status == "running"
+    assert Page.unscoped.get().state == "delivering"
 
 
 def test_the_probe_is_claimed_once_and_its_intervals_grow(connection, noon):

@@ -20,7 +20,7 @@ from apps.execution.claims import Claim, HelperHeartbeat
 from apps.execution.helping import help_slice
 from apps.execution.owned_run import Fenced
 from apps.execution.shared_run import HelperJournal, SharedRunJournal
-from apps.flows.models import Checkpoint, Step
+from apps.flows.models import Checkpoint, Connection, Step
 from apps.runs.models import FlowState
 from apps.runs.models import Page as PageRow
 from apps.runs.services import cancel_run, start_run
@@ -221,6 +221,26 @@ def test_a_page_whose_worker_died_is_delivered_before_a_canceled_run_ends(world,
             owner.journal.take_page()
 
     assert (owner.reloaded().status, owner.run.success) == ("canceled", 1)
+    assert books() == []
+
+
+def test_a_canceled_run_whose_connection_is_offline_ends_when_the_page_of_a_helper_is_booked(world, noon):
+    pair = begin(world)
+    pair.store(records(1), records(2))
+    page, result = take(pair.helper)
+    pair.owner.journal.wait_for_others()
+    Connection.unscoped.update(state="offline", offline_since=noon)
+    cancel_run(run=pair.owner.run, member=None)
+    owner = as_owner(world, world.take(pair.owner.run))
+    assert not owner.journal.cancel()
+    assert owner.journal.wait_for_connection()
+
+    pair.helper.journal.commit(page, result)
+    owner = as_owner(world, world.take(pair.owner.run))
+
+    assert owner.journal.cancel()
+    run = owner.reloaded()
+    assert (run.status, run.success) == ("canceled", 1)
     assert books() == []
 
 
