@@ -11,6 +11,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
 from apps.connectors.redaction import Redactor
+from apps.core.clock import database_now
 from apps.core.logs import logged_with
 from apps.engine.plan import Plan
 from apps.engine.side_by_side import help_along
@@ -24,6 +25,7 @@ from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
 from apps.runs.models import Run
+from apps.runs.querysets import RUNNING
 from apps.runs.statuses import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 def help_slice(run_id: int) -> None:
     """Deliver pages of a run beside its owner. Harmless when there are none to take, or the run has ended."""
     with logged_with(run=f"r-{run_id}"):
-        if others_wait(run_id):
+        if others_wait(run_id) or not is_owned(run_id):
             return
         claim = Claim(run_id, worker_name(), 0)
         try:
@@ -42,6 +44,11 @@ def help_slice(run_id: int) -> None:
             logger.warning("A page of run r-%s was taken over by another worker.", run_id)
         except DatabaseError as error:
             logger.warning("Help for run r-%s ends, because the database failed: %s", run_id, str(error).strip())
+
+
+def is_owned(run_id: int) -> bool:
+    """Whether a worker owns the run: one that waits for its owner would wait for a helper as well."""
+    return bool(Run.unscoped.filter(RUNNING, pk=run_id, lease_until__gt=database_now()).exists())
 
 
 @dataclass

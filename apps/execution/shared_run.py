@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, Min, Q
 
 from apps.core.clock import database_now, read_now
-from apps.core.queue import enqueue
+from apps.core.queue import enqueue, oldest_hint
 from apps.core.transactions import repeated
 from apps.engine.loop import Paused
 from apps.engine.plan import Node
@@ -21,6 +21,7 @@ from apps.engine.records import Item, Page
 from apps.engine.result import PageResult
 from apps.engine.side_by_side import Nothing
 from apps.errors.booking import Book, Booked
+from apps.execution.beats import free_workers
 from apps.execution.books import move_checkpoint
 from apps.execution.claims import delivering_page, due, lease_is_free, others_wait
 from apps.execution.journal import RunJournal, stop_failure
@@ -60,6 +61,7 @@ class SharedRunJournal(RunJournal):
         super().__post_init__()
         self._called_at = 0.0
         self._call_again_s = CALL_AGAIN_S
+        self._others = 0
 
     def in_hand(self) -> list[tuple[int, int]]:
         """Key and fence of the pages that this worker holds."""
@@ -166,15 +168,17 @@ class SharedRunJournal(RunJournal):
 
     # --- helpers ------------------------------------------------------------------------------------------------------
     def _call_helpers(self, count: int) -> None:
-        """Hint at workers that would find a page; none while another run waits for a worker."""
+        """Hint at free workers that would find a page; at none while anything else waits for a worker."""
         now = monotonic()
-        if now - self._called_at < self._call_again_s or others_wait(self.run.pk):
+        if now - self._called_at < self._call_again_s or others_wait(self.run.pk) or oldest_hint() is not None:
             return
-        with_others = self._open_pages().filter(DELIVERING).exclude(lease_owner=self.claim.owner).exists()
-        is_in_vain = self._called_at and not with_others
+        with_others = self._open_pages().filter(DELIVERING).exclude(lease_owner=self.claim.owner)
+        others = with_others.values("lease_owner").distinct().count()
+        is_in_vain = self._called_at and others <= self._others
         self._call_again_s = min(self._call_again_s * 2, LONGEST_CALL_S) if is_in_vain else CALL_AGAIN_S
-        self._called_at = now
-        for _ in range(count):
+        self._called_at, self._others = now, others
+        free = free_workers()
+        for _ in range(min(count, 1 if free is None else free)):
             enqueue(HELP_RUN, self.run.pk)
 
     # --- booking ------------------------------------------------------------------------------------------------------

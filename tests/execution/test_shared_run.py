@@ -21,7 +21,7 @@ from apps.execution.helping import help_slice
 from apps.execution.owned_run import Fenced
 from apps.execution.shared_run import HelperJournal, SharedRunJournal
 from apps.flows.models import Checkpoint, Connection, Step
-from apps.runs.models import FlowState
+from apps.runs.models import FlowState, Machine
 from apps.runs.models import Page as PageRow
 from apps.runs.services import cancel_run, start_run
 from tests.factories import make_connection
@@ -385,3 +385,49 @@ def test_a_helper_leaves_a_run_alone_while_another_one_waits_for_a_worker(world,
     monkeypatch.setattr("apps.execution.helping.HelperSlice.work", lambda self: pytest.fail("it came"))
 
     help_slice(pair.owner.run.pk)
+
+
+def test_a_helper_leaves_a_run_alone_that_waits_for_its_owner(world, noon, monkeypatch):
+    pair = begin(world)
+    monkeypatch.setattr("apps.execution.helping.HelperSlice.work", lambda self: pytest.fail("it came"))
+    with clock.frozen(noon + LATER):
+        help_slice(pair.owner.run.pk)
+
+
+@pytest.fixture
+def wide(account, noon) -> Pair:
+    """The owner of a run of whose pages up to five may be at work, with more of them than that."""
+    make_connection(account, name="db")
+    pair = begin(make_world(account, plan=replace(chain(table_step(1, "target")), parallel_pages=5)))
+    OrmQ.objects.all().delete()
+    pair.store(*(records(number) for number in range(10)))
+    return pair
+
+
+def call(pair: Pair) -> int:
+    """The hints in the queue when the owner looks for a page once more, and it is time to call."""
+    pair.owner.journal._called_at = min(pair.owner.journal._called_at, 1.0)
+    take(pair.owner)
+    return len(hints())
+
+
+def test_no_more_helpers_are_called_than_workers_are_free(wide, noon):
+    Machine.objects.create(name="m", workers=4, seen_at=noon)
+    take(wide.helper)
+
+    assert call(wide) == 2
+
+
+def test_no_helper_is_called_while_a_hint_waits_for_a_worker(wide):
+    assert [call(wide), call(wide)] == [1, 1]
+
+
+def test_helpers_that_do_not_come_are_called_after_a_longer_and_longer_while_though_others_are_there(wide):
+    take(wide.helper)
+    pauses = []
+    for _ in range(3):
+        call(wide)
+        pauses.append(wide.owner.journal._call_again_s)
+        OrmQ.objects.all().delete()
+
+    assert pauses == [1, 2, 4]
