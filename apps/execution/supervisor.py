@@ -23,7 +23,7 @@ from apps.core.clock import DatabaseNow, database_now
 from apps.core.queue import oldest_hint
 from apps.errors.models import BulkAct
 from apps.execution import drain
-from apps.execution.beats import SIGN_OF_LIFE_S, sign, sign_off
+from apps.execution.beats import SIGN_OF_LIFE_S, sign, sign_off, workers_at_work
 from apps.execution.claims import due
 from apps.execution.processes import STOP_PATIENCE_S, Child
 from apps.notifications.models import MessageDelivery
@@ -99,6 +99,7 @@ class Supervisor:
         self.cluster_started_at = time.monotonic()
         self.work: tuple[str | None, int] = (None, 0)
         self.work_since = time.monotonic()
+        self.busy_at = time.monotonic()
 
     def run(self) -> None:
         os.environ[drain.VARIABLE] = str(self.drain_file)
@@ -147,16 +148,21 @@ class Supervisor:
     def _is_stuck(self) -> bool:
         """Whether work waits for a worker for longer than two leases, workers are free, and nothing moves."""
         patience = 2 * settings.LEASE_SECONDS
-        is_unheard = self._is_unheard(patience)
+        is_unheard, is_idle = self._is_unheard(patience), self._is_idle(patience)
         if time.monotonic() - self.cluster_started_at < patience:
             return False
         long_ago = database_now(seconds=-patience)
-        at_work = Run.unscoped.filter(status=RunStatus.RUNNING, lease_until__gt=database_now()).count()
         waits = is_unheard or waits_since(long_ago)
-        stuck = at_work < settings.WORKERS and waits and not moves(long_ago)
+        stuck = is_idle and waits and not moves(long_ago)
         if stuck:
             self.cluster_started_at = time.monotonic()
         return stuck
+
+    def _is_idle(self, patience_s: float) -> bool:
+        """Whether a worker was free at every look for that long: one that helps holds nothing between two pages."""
+        if workers_at_work() >= settings.WORKERS:
+            self.busy_at = time.monotonic()
+        return time.monotonic() - self.busy_at > patience_s
 
     def _is_unheard(self, patience_s: float) -> bool:
         """Whether the same hint is the next one for that long: what waits may be no run but an act, a mail, a purge."""

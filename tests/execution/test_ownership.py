@@ -19,7 +19,7 @@ from apps.execution.owned_run import Fenced
 from apps.execution.supervisor import Supervisor
 from apps.flows.models import Checkpoint, ConnectionState
 from apps.notifications.models import Message, MessageDelivery
-from apps.runs.models import Intent, Page, Run
+from apps.runs.models import FlowState, Intent, Page, Run
 from apps.runs.services import cancel_run, start_run, wake
 from tests.factories import make_connection, make_flow
 from tests.fakes.running import World, books, make_world
@@ -234,7 +234,7 @@ def watchdog(settings, noon) -> Supervisor:
     """A supervisor whose workers have been there for long."""
     settings.WORKERS = 2
     watchdog = Supervisor([])
-    watchdog.cluster_started_at = -10_000.0
+    watchdog.cluster_started_at = watchdog.busy_at = -10_000.0
     return watchdog
 
 
@@ -261,6 +261,24 @@ def test_a_run_that_was_woken_just_now_is_no_sign_of_a_dead_lock(world, watchdog
         wake(running.run)
 
         assert not watchdog._is_stuck()
+
+
+def test_a_run_that_keeps_all_workers_busy_is_no_sign_of_a_dead_lock_between_two_of_its_pages_either(
+    world, account, watchdog, noon
+):
+    start_run(flow=make_flow(account))
+    with clock.frozen(noon + LATER):
+        running = world.begin()
+        Run.unscoped.filter(pk=running.run.pk).update(started_at=noon)
+        FlowState.unscoped.update(last_started_at=noon)
+        running.store(records(1))
+        Page.unscoped.update(lease_owner="helper", lease_until=clock.database_now(seconds=30))
+        assert not watchdog._is_stuck()
+
+        Page.unscoped.update(state="done", lease_until=None)
+        assert not watchdog._is_stuck()
+        watchdog.busy_at = -10_000.0
+        assert watchdog._is_stuck(), "for long one of the workers has had nothing"
 
 
 @pytest.mark.parametrize("waiting", ["for its time", "for another run"])
