@@ -5,14 +5,17 @@ the next page boundary when one does. So many pages at once never keep another f
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
 from apps.connectors.redaction import Redactor
 from apps.core.clock import database_now
 from apps.core.logs import logged_with
+from apps.core.queue import oldest_hint
 from apps.engine.plan import Plan
 from apps.engine.side_by_side import help_along
 from apps.execution.arrivals import arrivals_for
@@ -20,7 +23,7 @@ from apps.execution.claims import Claim, HelperHeartbeat, heartbeat, others_wait
 from apps.execution.opened import OpenedSteps
 from apps.execution.owned_run import Fenced
 from apps.execution.shared_run import HelperJournal
-from apps.execution.worker import Slice, is_shared, pause, told
+from apps.execution.worker import LONGEST_SLICE_S, Slice, is_shared, pause, told
 from apps.flows.definition import DefinitionError
 from apps.flows.models import Step
 from apps.flows.planning import plan_for
@@ -55,6 +58,8 @@ def is_owned(run_id: int) -> bool:
 class HelperSlice(Slice):
     """What one helper does for a run."""
 
+    started: float = field(default_factory=monotonic)
+
     def work(self) -> bool:
         runs = Run.unscoped.select_related("flow__account", "flow__integration", "revision")
         run = runs.filter(pk=self.claim.run_id, status=RunStatus.RUNNING).first()
@@ -85,4 +90,8 @@ class HelperSlice(Slice):
             opened.close()
 
     def _must_leave(self) -> bool:
-        return self._must_stop() or others_wait(self.claim.run_id)
+        """Unlike the run's owner a helper also gives way to what waits in the queue and is no run."""
+        elapsed = monotonic() - self.started
+        if self._must_stop() or elapsed > LONGEST_SLICE_S or others_wait(self.claim.run_id):
+            return True
+        return elapsed > settings.SLICE_SECONDS and oldest_hint() is not None

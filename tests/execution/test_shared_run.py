@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
 from django_q.models import OrmQ
 
 from apps.core import clock
+from apps.core.queue import enqueue
 from apps.engine.loop import Fetched, Paused
 from apps.engine.plan import OnError, Policy
 from apps.engine.ports import ConnectorError
@@ -17,7 +19,7 @@ from apps.engine.result import PageResult
 from apps.engine.side_by_side import Nothing, work_beside
 from apps.errors.models import Error
 from apps.execution.claims import Claim, HelperHeartbeat
-from apps.execution.helping import help_slice
+from apps.execution.helping import HelperSlice, help_slice
 from apps.execution.owned_run import Fenced
 from apps.execution.shared_run import HelperJournal, SharedRunJournal
 from apps.flows.models import Checkpoint, Connection, Step
@@ -431,3 +433,16 @@ def test_helpers_that_do_not_come_are_called_after_a_longer_and_longer_while_tho
         OrmQ.objects.all().delete()
 
     assert pauses == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("for_s", "waits", "leaves"), [(59, True, False), (61, False, False), (61, True, True), (601, False, True)]
+)
+def test_a_helper_leaves_for_what_waits_in_the_queue_when_its_slice_is_over(world, for_s, waits, leaves):
+    pair = begin(world)
+    OrmQ.objects.all().delete()
+    if waits:
+        enqueue("apps.execution.tasks.perform_act", 1, 1)
+    helper = HelperSlice(pair.helper.claim, HelperHeartbeat(pair.helper.claim), started=monotonic() - for_s)
+
+    assert helper._must_leave() is leaves
