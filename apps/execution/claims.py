@@ -119,7 +119,7 @@ def take_pass_number(run: Run) -> None:
 @repeated
 def release_run(claim: Claim, *, wait_s: float | None = None, reason: str = "") -> bool:
     """Give a run back that goes on later: at once, or after `wait_s` seconds. False: it was not ours any more."""
-    return bool(
+    released = bool(
         Run.unscoped.filter(pk=claim.run_id, fence=claim.fence, status=RunStatus.RUNNING).update(
             lease_owner="",
             lease_until=database_now(),
@@ -129,6 +129,15 @@ def release_run(claim: Claim, *, wait_s: float | None = None, reason: str = "") 
             change_no=F("change_no") + 1,
         )
     )
+    leave_pages(claim)
+    return released
+
+
+@repeated
+def leave_pages(claim: Claim) -> None:
+    """Pages that this worker has in delivery are free at once: it will not book them any more."""
+    left = Page.unscoped.filter(run_id=claim.run_id, state=PageState.DELIVERING, lease_owner=claim.owner)
+    left.update(lease_until=database_now())
 
 
 def claim_page(page: Page, claim: Claim) -> Page | None:
@@ -159,8 +168,8 @@ class Heartbeat:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.holds: Callable[[], list[tuple[int, int]]] = list
-        """Keys and fences of the pages in hand, where each page has a lease of its own."""
+        self.holds: Callable[[], list[tuple[int, int]]] | None = None
+        """Keys and fences of the pages in hand, where each page has a lease of its own; else that of its run counts."""
         self.lost = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat r-{claim.run_id}", daemon=True)
@@ -193,9 +202,9 @@ class Heartbeat:
                 renewed = mine.update(lease_until=until)
                 turn = FlowState.unscoped.filter(flow__runs=self.claim.run_id, delivery_owner=f"r-{self.claim.run_id}")
                 turn.update(delivery_until=until)
-                Page.unscoped.filter(
-                    run_id=self.claim.run_id, state=PageState.DELIVERING, lease_owner=self.claim.owner
-                ).update(lease_until=until)
+                if self.holds is None:
+                    pages = Page.unscoped.filter(run_id=self.claim.run_id, lease_owner=self.claim.owner)
+                    pages.filter(state=PageState.DELIVERING).update(lease_until=until)
         except Exception:  # the database is away: the lease decides, and the page commit will find out
             connection.close()
             return True
@@ -203,11 +212,11 @@ class Heartbeat:
 
     def _renew_held(self) -> bool:
         """Renew the pages in hand; False: another worker has taken one of them."""
-        until = database_now(seconds=settings.LEASE_SECONDS)
+        until, in_hand = database_now(seconds=settings.LEASE_SECONDS), self.holds or list
         try:
-            for key, fence in self.holds():
+            for key, fence in in_hand():
                 mine = Page.unscoped.filter(pk=key, fence=fence, state=PageState.DELIVERING)
-                if not mine.update(lease_until=until) and (key, fence) in self.holds():
+                if not mine.update(lease_until=until) and (key, fence) in in_hand():
                     return False
         except DatabaseError:  # as above
             connection.close()

@@ -19,7 +19,7 @@ from apps.core.queue import oldest_hint
 from apps.engine.plan import Plan
 from apps.engine.side_by_side import help_along
 from apps.execution.arrivals import arrivals_for
-from apps.execution.claims import Claim, HelperHeartbeat, heartbeat, others_wait, worker_name
+from apps.execution.claims import Claim, HelperHeartbeat, heartbeat, leave_pages, others_wait, worker_name
 from apps.execution.opened import OpenedSteps
 from apps.execution.owned_run import Fenced
 from apps.execution.shared_run import HelperJournal
@@ -45,8 +45,10 @@ def help_slice(run_id: int) -> None:
                 HelperSlice(claim, beat).work()
         except Fenced:
             logger.warning("A page of run r-%s was taken over by another worker.", run_id)
+            leave_pages(claim)
         except DatabaseError as error:
             logger.warning("Help for run r-%s ends, because the database failed: %s", run_id, str(error).strip())
+            leave_pages(claim)
 
 
 def is_owned(run_id: int) -> bool:

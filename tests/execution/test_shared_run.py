@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django_q.models import OrmQ
 
 from apps.core import clock
@@ -18,7 +19,7 @@ from apps.engine.records import Page
 from apps.engine.result import PageResult
 from apps.engine.side_by_side import Nothing, work_beside
 from apps.errors.models import Error
-from apps.execution.claims import Claim, HelperHeartbeat
+from apps.execution.claims import Claim, Heartbeat, HelperHeartbeat, release_run
 from apps.execution.helping import HelperSlice, help_slice
 from apps.execution.owned_run import Fenced
 from apps.execution.shared_run import HelperJournal, SharedRunJournal
@@ -188,6 +189,42 @@ def test_a_new_owner_leaves_a_living_helper_its_page_and_that_is_booked(world, n
         assert owner.journal.take_page() is Nothing.LEFT
         assert owner.finish().success == 2
     assert books() == []
+
+
+@pytest.mark.parametrize("who", ["owner", "helper"])
+def test_a_page_in_the_hands_of_a_worker_whose_database_failed_is_free_at_once(world, monkeypatch, who):
+    pair = begin(world)
+    pair.store(records(1))
+    if who == "owner":
+        take(pair.owner)
+        release_run(pair.owner.claim)
+        pair.owner = as_owner(world, world.take(pair.owner.run))
+    else:
+        monkeypatch.setattr("apps.execution.helping.worker_name", lambda: "helper")
+        monkeypatch.setattr("apps.execution.helping.HelperSlice.work", lambda self: take(pair.helper) and fail())
+        help_slice(pair.owner.run.pk)
+
+    assert take(pair.owner)[0].seq == 0
+
+
+def fail() -> None:
+    raise OperationalError("database is locked")
+
+
+def test_the_heartbeat_of_an_owner_renews_no_page_but_those_in_its_hands(world, noon):
+    """Its worker may have lost one of that run before, which nobody would ever take then."""
+    pair = begin(world)
+    pair.store(records(1))
+    take(pair.owner)
+    later = as_owner(world, pair.owner)
+    beat = Heartbeat(later.claim)
+    beat.holds = later.journal.in_hand
+    with clock.frozen(noon + timedelta(seconds=20)):
+        assert beat._renew()
+        assert beat._renew_held()
+
+    with clock.frozen(noon + timedelta(seconds=40)):
+        assert take(later)[0].seq == 0
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------
