@@ -227,21 +227,24 @@ class SharedRunJournal(RunJournal):
 
     def _others_at_work(self) -> bool:
         own = [key for key, _ in self.in_hand()]
-        return bool(self._open_pages().filter(DELIVERING).exclude(pk__in=own).exists())
+        others = self._open_pages().filter(DELIVERING, lease_until__gt=database_now())
+        return bool(others.exclude(pk__in=own).exists())
 
-    @repeated
     def _left_to_others(self) -> bool:
-        """Put the run aside for a moment while other workers have pages of it."""
+        """Put the run aside for a moment while other workers have pages of it. What follows else is one transaction
+        with this, so that none of them takes a page in between."""
         self._locked_run()
         if not self._others_at_work():
             return False
         self._put_aside(SHORT_WAIT_S, AT_WORK)
         return True
 
+    @repeated
     def fail_export(self, error: ConnectorError) -> None:
         if not self._left_to_others():
             super().fail_export(error)
 
+    @repeated
     def wait_for_source(self, outage: Outage) -> None:
         if not self._left_to_others():
             super().wait_for_source(outage)

@@ -254,9 +254,12 @@ def publish_if_ended(run: Run, opened: OpenedSteps) -> None:
 
 
 def plan_of_export(run: Run) -> Plan:
-    """What is left of a plan that cannot be compiled any more: the export, for the error to stand on."""
+    """What is left of a plan that cannot be compiled any more: the export, for the error to stand on.
+
+    Helpers that came while it could be may still have pages of the run.
+    """
     step = Step.unscoped.get(flow_id=run.flow_id, kind=StepKind.EXPORT, removed_at__isnull=True)
-    return Plan((Node(0, step.key, step.name, StepKind.EXPORT, END),))
+    return Plan((Node(0, step.key, step.name, StepKind.EXPORT, END),), parallel_pages=2)
 
 
 def outdated(error: DefinitionError) -> ConnectorError:

@@ -7,27 +7,30 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django_q.models import OrmQ
 
 from apps.core import clock
 from apps.core.queue import enqueue
 from apps.engine.loop import Fetched, Paused
 from apps.engine.plan import OnError, Policy
-from apps.engine.ports import ConnectorError
+from apps.engine.ports import ConnectorError, Outage
 from apps.engine.records import Page
 from apps.engine.result import PageResult
 from apps.engine.side_by_side import Nothing, work_beside
 from apps.errors.models import Error
-from apps.execution.claims import Claim, Heartbeat, HelperHeartbeat, release_run
+from apps.execution.claims import Claim, Heartbeat, HelperHeartbeat, claim_run, release_run
 from apps.execution.helping import HelperSlice, help_slice
 from apps.execution.owned_run import Fenced
 from apps.execution.shared_run import HelperJournal, SharedRunJournal
+from apps.execution.worker import Slice
+from apps.flows.definition import DefinitionError
+from apps.flows.definition.mistakes import Mistake
 from apps.flows.models import Checkpoint, Connection, Step
 from apps.runs.models import FlowState, Machine
 from apps.runs.models import Page as PageRow
 from apps.runs.services import cancel_run, start_run
-from tests.factories import make_connection
+from tests.factories import make_account, make_connection
 from tests.fakes.running import Running, World, books, make_world
 from tests.fakes.world import chain, table_step
 from tests.scenarios.retry_world import records, retry, retry_runs, run_once, take_retry
@@ -321,6 +324,53 @@ def test_a_page_that_waits_before_others_that_are_through_ends_as_errors_of_its_
     assert (run.status, run.success, run.failed, pair.checkpoint) == ("canceled", 1, 2, 1)
     assert {error.cause.code for error in Error.unscoped.select_related("cause")} == {"not_sent"}
     assert books() == []
+
+
+def test_a_run_whose_definition_cannot_be_run_any_more_fails_when_the_page_of_a_helper_is_booked(world, monkeypatch):
+    def refuse(revision):
+        raise DefinitionError([Mistake("", "There is no such connection.")])
+
+    monkeypatch.setattr("apps.execution.worker.plan_for", refuse)
+    pair = begin(world)
+    pair.store(records(1), records(2))
+    page, result = take(pair.helper)
+    owner = Slice(pair.owner.claim, Heartbeat(pair.owner.claim))
+    assert not owner.work()
+    assert pair.owner.reloaded().status == "running"
+
+    pair.helper.journal.commit(page, result)
+    claim = claim_run(pair.owner.run.pk)
+    Slice(claim, Heartbeat(claim)).work()
+
+    run = pair.owner.reloaded()
+    assert (run.status, run.success) == ("failed", 1)
+    assert Error.unscoped.get().cause.code == "definition_outdated"
+    assert books() == []
+
+
+def test_a_run_that_cannot_be_set_up_does_not_wait_for_a_helper_that_died(world, noon):
+    pair = begin(world)
+    pair.store(records(1))
+    take(pair.helper)
+    with clock.frozen(noon + LATER):
+        owner = as_owner(world, world.take(pair.owner.run))
+        owner.journal.fail_export(ConnectorError("gone", "The file is gone."))
+
+    assert owner.reloaded().status == "failed"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("end", ["fail_export", "wait_for_source"])
+def test_no_helper_takes_a_page_between_the_look_at_others_and_the_end(monkeypatch, end):
+    account = make_account()
+    make_connection(account, name="db")
+    owner = begin(shared(account)).owner
+    looked = []
+    monkeypatch.setattr(owner.journal, "_left_to_others", lambda: looked.append(connection.in_atomic_block))
+
+    getattr(owner.journal, end)(Outage("x", "Could not connect."))
+
+    assert looked == [True]
 
 
 @dataclass
