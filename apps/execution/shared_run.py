@@ -211,11 +211,19 @@ class SharedRunJournal(RunJournal):
 
     @repeated
     def announce(self, page: Page, node: Node, items: list[Item]) -> set[int]:
-        row = self.rows[page.seq, page.part]
+        self._refuse_lost(self.rows[page.seq, page.part])
+        return super().announce(page, node, items)
+
+    @repeated
+    def _store_halves(self, row: PageRow, halves: tuple[bytes, bytes], first: int, second: int) -> None:
+        self._refuse_lost(row)
+        super()._store_halves(row, halves, first, second)
+
+    def _refuse_lost(self, row: PageRow) -> None:
+        """Raises Fenced if another worker has taken the page; with the run locked nobody does until this is through."""
         self._locked_run()
         if not PageRow.unscoped.filter(DELIVERING, pk=row.pk, fence=row.fence).exists():
             raise Fenced
-        return super().announce(page, node, items)
 
     # --- ends ---------------------------------------------------------------------------------------------------------
     def _end(self, run: Run) -> None:

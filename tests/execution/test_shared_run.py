@@ -163,6 +163,22 @@ def test_a_page_whose_worker_is_silent_is_taken_by_another_and_the_old_one_write
         assert pair.owner.reloaded().pages_done == 0
 
 
+def test_a_page_that_another_worker_took_meanwhile_is_not_halved(world, noon):
+    pair = begin(world)
+    pair.store(records(1, 2))
+    PageRow.unscoped.update(deliveries=3)
+    row, _ = pair.helper.journal._look()
+    with clock.frozen(noon + LATER):
+        other = helper_of(world, pair.owner.run, "other")
+        page, result = take(other)
+        before = list(PageRow.unscoped.order_by("pk").values())
+        with pytest.raises(Fenced):
+            pair.helper.journal._halve(row)
+
+        assert list(PageRow.unscoped.order_by("pk").values()) == before
+        other.journal.commit(page, result)
+
+
 def test_a_helper_that_lost_its_page_hears_of_it_with_its_next_beat(world, noon):
     pair = begin(world)
     pair.store(records(1))
