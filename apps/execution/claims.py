@@ -198,8 +198,8 @@ class Heartbeat:
         until = database_now(seconds=settings.LEASE_SECONDS)
         try:
             with transaction.atomic():
-                mine = Run.unscoped.filter(pk=self.claim.run_id, fence=self.claim.fence, status=RunStatus.RUNNING)
-                renewed = mine.update(lease_until=until)
+                mine = Run.unscoped.filter(pk=self.claim.run_id, fence=self.claim.fence, lease_owner=self.claim.owner)
+                renewed = mine.filter(status=RunStatus.RUNNING).update(lease_until=until)
                 turn = FlowState.unscoped.filter(flow__runs=self.claim.run_id, delivery_owner=f"r-{self.claim.run_id}")
                 turn.update(delivery_until=until)
                 if self.holds is None:

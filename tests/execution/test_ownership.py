@@ -14,7 +14,7 @@ from apps.engine.ports import ConnectorError, Outage, Repeats
 from apps.errors.models import BulkAct, Error, StepState
 from apps.errors.services.acts import PERFORM_ACT
 from apps.execution import worker
-from apps.execution.claims import claim_page, claim_run
+from apps.execution.claims import Heartbeat, claim_page, claim_run
 from apps.execution.owned_run import Fenced
 from apps.execution.supervisor import Supervisor
 from apps.flows.models import Checkpoint, ConnectionState
@@ -86,6 +86,17 @@ def test_twenty_hints_are_one_claim(world):
     run = start_run(flow=world.flow)
 
     assert [claim_run(run.pk) is not None for _ in range(20)] == [True] + [False] * 19
+
+
+def test_the_heartbeat_does_not_renew_the_lease_of_a_run_that_was_put_aside(world, noon):
+    """Else nobody could claim it for as long, though it is due."""
+    running = world.begin()
+    running.journal.wait_for_source(Outage("x", "Could not connect."))
+
+    Heartbeat(running.claim)._renew()
+
+    wake(running.run)
+    assert claim_run(running.run.pk) is not None
 
 
 # --- the database fails ----------------------------------------------------------------------------------------------
