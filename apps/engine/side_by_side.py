@@ -46,8 +46,11 @@ class Feed:
     journal: SharedJournal
     stopped_by: ConnectorError | None = None
 
-    def fill(self) -> None:
-        """Store so many pages that every worker finds one."""
+    def fill(self, is_slice_over: Callable[[], bool]) -> None:
+        """Store so many pages that every worker finds one; when the slice is over, not more than one.
+
+        Where helpers are faster than the export they never are so many.
+        """
         while self.stopped_by is None and self.journal.wants_more():
             try:
                 fetched = self.reader.next()
@@ -56,8 +59,10 @@ class Feed:
                 return
             if fetched is None:
                 self.journal.end_export()
-            else:
-                self.journal.store(fetched, claim=False)
+                return
+            self.journal.store(fetched, claim=False)
+            if is_slice_over():
+                return
 
     @property
     def is_dry(self) -> bool:
@@ -84,7 +89,7 @@ def work_beside(
     feed, idle = Feed(reader, journal), 0
     with suppress(Paused):
         while idle < PATIENCE:
-            feed.fill()
+            feed.fill(is_slice_over)
             page = journal.take_page()
             if isinstance(page, Page):
                 journal.commit(page, delivery.deliver(page))

@@ -415,6 +415,15 @@ def test_what_stops_the_export_is_answered_behind_the_pages_that_came_before(wor
     assert Error.unscoped.get().message == "The file is gone."
 
 
+def test_an_owner_whose_slice_is_over_stores_one_page_at_most(world):
+    owner = begin(world).owner
+    pages = (owner.fetched(records(number)) for number in range(9))
+
+    assert work_beside(owner.delivery(), Ends(pages), owner.journal, lambda: True, lambda: None)
+
+    assert (owner.reloaded().pages_fetched, owner.run.pages_done) == (1, 1)
+
+
 # --- waits and turns -------------------------------------------------------------------------------------------------
 def test_a_page_that_has_to_wait_holds_up_no_other_and_then_the_run_waits_for_it(world, noon):
     pair = begin(world)
