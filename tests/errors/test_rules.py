@@ -286,6 +286,14 @@ def test_a_record_is_retried_so_often_and_then_left_alone(member: Member, cause:
     assert RuleHit.unscoped.latest("pk").error == other
 
 
+def test_records_of_different_flows_that_share_a_key_are_counted_apart(member: Member, cause: Cause) -> None:
+    rule = rule_of(member, RETRY, more={"most_retries": 1})
+    error_of(cause, "1")
+    error_of(make_cause(step_of(make_flow(member.account)), code="503"), "1")
+    look(rule)
+    assert states() == ["acted", "acted"]
+
+
 def test_a_record_without_a_key_is_known_by_the_error_before(member: Member, cause: Cause) -> None:
     rule = rule_of(member, RETRY, more={"most_retries": 2})
     before = None

@@ -8,6 +8,7 @@ error and a revision; the acts themselves are acts on errors like any others, wh
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from django.db.models import Count, QuerySet
 
@@ -105,15 +106,21 @@ def _guarded(
 
 
 def _records(rule: Rule, errors: Sequence[Error]) -> dict[int, int]:
-    """Error id -> what is the same for all errors of its record: the hash of its key or, without a key, that of the
-    error whose retry failed."""
+    """Error id -> what is the same for all errors of its record: a hash of its flow and key or, without a key, that of
+    the error whose retry failed."""
     before = {error.previous_error_id for error in errors if error.key_hash is None and error.previous_error_id}
     hits = RuleHit.objects.of(rule.account_id).filter(rule=rule, error_id__in=before)
     known = dict(hits.values_list("error_id", "record"))
     return {
-        error.pk: error.key_hash if error.key_hash is not None else known.get(error.previous_error_id or 0, error.pk)
+        error.pk: known.get(error.previous_error_id or 0, error.pk) if error.key_hash is None else keyed_record(error)
         for error in errors
     }
+
+
+def keyed_record(error: Error) -> int:
+    """A signed 64-bit hash: flows may use the same keys for records of different kinds."""
+    name = f"{error.flow_id}:{error.key_hash}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "big", signed=True)
 
 
 def _within_limit(
