@@ -274,6 +274,29 @@ def test_beyond_its_acts_per_hour_the_errors_wait(member: Member, cause: Cause, 
     assert state_of(errors[2]) == ("resolved", "rule")
 
 
+def test_a_rule_whose_hour_is_used_up_looks_again_when_there_is_room(
+    member: Member, cause: Cause, noon: datetime
+) -> None:
+    rule = rule_of(member, more={"acts_per_hour": 1})
+    for key in "AB":
+        error_of(cause, key)
+    look(rule)
+    error_of(cause, "C")
+    assert hint_rules() == 0
+    with clock.frozen(noon + timedelta(minutes=60)):
+        assert hint_rules() == 1
+
+
+def test_a_rule_whose_limit_was_raised_does_not_wait_for_the_end_of_its_hour(member: Member, cause: Cause) -> None:
+    rule = rule_of(member, more={"acts_per_hour": 1})
+    for key in "AB":
+        error_of(cause, key)
+    look(rule)
+    raised = Definition(Conditions(code="503"), RESOLVE, acts_per_hour=5)
+    save_rule(member=member, name="Known", definition=raised, rule=rule)
+    assert hint_rules() == 1
+
+
 def test_a_record_is_retried_so_often_and_then_left_alone(member: Member, cause: Cause) -> None:
     rule = rule_of(member, RETRY, more={"most_retries": 2})
     for _ in range(3):

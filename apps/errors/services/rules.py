@@ -41,8 +41,9 @@ def save_rule(
     locked.name = cleaned
     if locked.revision is None or Definition.of(locked.revision.definition).stored() != definition.stored():
         locked.revision = _revise(locked, definition, member)
+        _look_soon(locked)
     if _facts(locked) != before:
-        locked.save(update_fields=["name", "revision"])
+        locked.save(update_fields=["name", "revision", "look_again_at"])
         _record(locked, member, "rule.change", before, _facts(locked))
     return locked
 
@@ -82,6 +83,7 @@ def switch_rule(*, rule: Rule, member: Member, mode: str, includes_open: bool = 
         return locked
     if before == RuleMode.OFF:
         _begin_at(locked, 0 if includes_open else _newest(locked.account_id))
+    _look_soon(locked)
     locked.mode = mode
     locked.save(update_fields=["mode", "settled_to", "swept_to", "looked_to", "look_again_at"])
     _record(locked, member, "rule.switch", {"mode": before}, {"mode": mode, "includes_open": includes_open})
@@ -95,6 +97,12 @@ def _newest(account: int) -> int:
 def _begin_at(rule: Rule, error: int) -> None:
     rule.settled_to = rule.swept_to = rule.looked_to = error
     rule.look_again_at = None
+
+
+def _look_soon(rule: Rule) -> None:
+    """It may have waited for the end of an hour whose limit is another now."""
+    if rule.look_again_at is not None:
+        rule.look_again_at = read_now()
 
 
 @transaction.atomic
