@@ -9,7 +9,7 @@ from enum import Enum
 from time import monotonic
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Max, Min, Q
 
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue, oldest_hint
@@ -31,7 +31,7 @@ from apps.execution.turns import is_awaited, may_take_turn, pass_turn, take_turn
 from apps.runs.log import log_wait
 from apps.runs.models import Page as PageRow
 from apps.runs.models import Run
-from apps.runs.querysets import DELIVERING, NOT_DONE
+from apps.runs.querysets import DELIVERING, NOT_DONE, PARKED
 from apps.runs.services import wake
 from apps.runs.statuses import PageState, RunStatus
 
@@ -193,9 +193,15 @@ class SharedRunJournal(RunJournal):
             Run.unscoped.filter(pk=run.pk).update(**facts)
         if wait is not None:
             log_wait(self.run, self.redactor.text(reason))
-            if wait.is_outage:
+            if wait.is_outage and not (run.wait_reason == reason and self._is_known(book)):
                 self._note_outage(wait.connection, wait.reason.removeprefix(f"connection {wait.connection}: "))
         return True
+
+    def _is_known(self, book: Book) -> bool:
+        """Whether another page of the run has waited as often: what keeps many from going on at once happened once."""
+        parked = self._open_pages().filter(PARKED)
+        attempt = parked.filter(seq=book.page_seq).aggregate(newest=Max("attempt"))["newest"]
+        return bool(parked.exclude(seq=book.page_seq).filter(attempt__gte=attempt).exists())
 
     def _move_checkpoint(self, row: PageRow) -> None:
         """Over the pages that are through without a gap: the one that closes a gap moves it over those behind, too."""

@@ -441,6 +441,21 @@ def test_a_page_that_has_to_wait_holds_up_no_other_and_then_the_run_waits_for_it
     assert (run.pages_done, run.not_before) == (1, noon + timedelta(seconds=5))
 
 
+def test_what_keeps_two_pages_from_going_on_at_once_is_one_failure_of_the_connection(world, noon):
+    pair = begin(world)
+    pair.store(records(1), records(2))
+    world.database.is_down = True
+    failures = []
+    for after_s in (0, 10):
+        with clock.frozen(noon + timedelta(seconds=after_s)):
+            both = take(pair.owner), take(pair.helper)
+            pair.owner.journal.commit(*both[0])
+            pair.helper.journal.commit(*both[1])
+        failures.append(Connection.unscoped.get(name="db").failures)
+
+    assert failures == [1, 2]
+
+
 def test_a_retry_gets_its_turn_when_no_page_of_the_run_is_at_work(account, noon):
     make_connection(account, name="db")
     world = shared(account)
