@@ -5,12 +5,21 @@ import secrets
 from datetime import timedelta
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from apps.accounts.letters import address_of, letter
-from apps.accounts.members import Roles, check_may_give, check_roles, integrations_among, write_roles
+from apps.accounts.members import (
+    Roles,
+    check_may_give,
+    check_roles,
+    integrations_among,
+    is_able,
+    lock_account,
+    write_roles,
+)
 from apps.accounts.models import UNANSWERED, Account, Invitation, Member
 from apps.accounts.services import Actor, record_audit
 from apps.core.clock import database_now, read_now
@@ -19,6 +28,8 @@ from apps.core.queue import enqueue
 GOOD_FOR = timedelta(days=7)
 SEND_INVITATION = "apps.execution.tasks.send_invitation"
 MOST_OPEN = 200
+INVITED = "{} is invited already: send that invitation again, or withdraw it."
+KNOWN = "{} has a sign-in already: sign in, then open the link again."
 
 
 class InvitationRefused(ValueError):  # noqa: N818 (an answer, not a fault)
@@ -38,7 +49,7 @@ def invite(*, account: Account, email: str, roles: Roles, by: Member) -> Invitat
         raise InvitationRefused(f"{address} is the address of a member already.")
     waiting = Invitation.objects.of(account).filter(UNANSWERED)
     if waiting.filter(email=address).exists():
-        raise InvitationRefused(f"{address} is invited already: send that invitation again, or withdraw it.")
+        raise InvitationRefused(INVITED.format(address))
     if waiting.count() >= MOST_OPEN:
         raise InvitationRefused(f"{MOST_OPEN} invitations are open: withdraw some first.")
     invitation = Invitation(
@@ -50,7 +61,11 @@ def invite(*, account: Account, email: str, roles: Roles, by: Member) -> Invitat
         invited_by=by,
         expires_at=read_now() + GOOD_FOR,
     )
-    invitation.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            invitation.save(force_insert=True)
+    except IntegrityError as error:  # a second click, at the same time
+        raise InvitationRefused(INVITED.format(address)) from error
     _record(invitation, by, "invitation.add", {"email": address} | roles.facts())
     enqueue(SEND_INVITATION, invitation.pk, queue="interactive")
     return invitation
@@ -58,10 +73,10 @@ def invite(*, account: Account, email: str, roles: Roles, by: Member) -> Invitat
 
 @transaction.atomic
 def resend(*, invitation: Invitation, by: Member) -> None:
-    """Send a new link, good for seven days again; the old one opens nothing any more."""
+    """Send a new link, good for seven days again; the old one opens nothing any more. It is his who sent it last."""
     check_may_give(by, invitation.role)
     facts = {"expires_at": read_now() + GOOD_FOR, "sent_at": None, "mail_problem": "", "sha256": ""}
-    _held(invitation).update(**facts)
+    _held(invitation).update(invited_by=by, **facts)
     _record(invitation, by, "invitation.resend", {"email": invitation.email})
     enqueue(SEND_INVITATION, invitation.pk, queue="interactive")
 
@@ -75,7 +90,8 @@ def withdraw(*, invitation: Invitation, by: Member) -> None:
 
 
 def find_invitation(text: str) -> Invitation | None:
-    """The invitation that a link opens, with its account: unanswered, not expired, of an open account."""
+    """The invitation that a link opens, with its account: unanswered, not expired, of an open account, and sent by
+    somebody who may still give what it gives."""
     found: Invitation | None = (
         Invitation.unscoped.filter(
             UNANSWERED, sha256=hash_of(text), expires_at__gt=database_now(), account__closed_at__isnull=True
@@ -83,13 +99,26 @@ def find_invitation(text: str) -> Invitation | None:
         .select_related("account", "invited_by__user")
         .first()
     )
-    return found
+    return found if found is not None and is_backed(found) else None
+
+
+def is_backed(invitation: Invitation) -> bool:
+    """Whether whoever sent it could send it now: it gives nothing that was taken from him meanwhile."""
+    by = invitation.invited_by
+    try:
+        check_may_give(by, invitation.role)
+    except PermissionDenied:
+        return False
+    return is_able(by)
 
 
 @transaction.atomic
 def accept(*, invitation: Invitation, user: User) -> Member:
     """The user becomes a member, as the invitation says. Raises InvitationRefused."""
+    lock_account(invitation.account_id)
     held = _held(invitation)
+    if not is_backed(held.select_related("invited_by__user").get()):
+        raise InvitationRefused(f"{invitation.invited_by} may not invite any more: ask for another invitation.")
     if Member.objects.of(invitation.account_id).filter(user=user).exists():
         raise InvitationRefused(f"You are a member of {invitation.account} already.")
     member = Member(account=invitation.account, user=user)
@@ -107,10 +136,14 @@ def accept(*, invitation: Invitation, user: User) -> Member:
 def accept_as_new(*, invitation: Invitation, name: str, password: str) -> User:
     """A new user whose address is that of the invitation, and the member. Raises InvitationRefused."""
     if user_is_known(invitation.email):
-        raise InvitationRefused(f"{invitation.email} has a sign-in already: sign in, then open the link again.")
+        raise InvitationRefused(KNOWN.format(invitation.email))
     first, _, last = name.strip().rpartition(" ")
     names = {"first_name": (first or last)[:150], "last_name": last[:150] if first else ""}
-    user = User.objects.create_user(invitation.email[:150], invitation.email, password, **names)
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(invitation.email[:150], invitation.email, password, **names)
+    except IntegrityError as error:  # a second click, at the same time
+        raise InvitationRefused(KNOWN.format(invitation.email)) from error
     accept(invitation=invitation, user=user)
     return user
 

@@ -1,14 +1,17 @@
 """Invitations: sent by mail, opened by their link, accepted once."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.db.models import Q
 from django.test import Client
 
+from apps.accounts import invitations
+from apps.accounts.invitations import InvitationRefused, accept, accept_as_new
 from apps.accounts.models import Account, AuditEntry, Invitation, Member, Role
 from apps.core.clock import frozen
 from apps.execution import tasks
@@ -16,7 +19,7 @@ from tests.console.screens import html_of, signed_in, text_of
 from tests.factories import make_integration, make_member, make_user
 
 pytestmark = pytest.mark.django_db
-LIST = "/settings/users/"
+LIST, HERE = "/settings/users/", "/invitations/now/"
 NEW = {"name": "Ana Maria Lopez", "password": "a long password", "again": "a long password"}
 
 
@@ -36,6 +39,11 @@ def link_of(invitation: Invitation) -> str:
     found = re.search(r"http://127.0.0.1:8000(/invitations/\S+)", str(mail.outbox[-1].body))
     assert found
     return found[1]
+
+
+def opened(browser: Client, link: str) -> Any:
+    """What the link leads to."""
+    return browser.get(link, follow=True)
 
 
 def only() -> Invitation:
@@ -71,19 +79,19 @@ def test_somebody_new_chooses_name_and_password_and_is_signed_in(
 ) -> None:
     invite(admin, may_edit_retry_data="on")
     link = link_of(only())
-    assert 'You sign in with <b class="m">ana@example.org</b>' in html_of(client, link)
-    refused = client.post(link, NEW | {"password": "12345678", "again": "x"})
+    assert 'You sign in with <b class="m">ana@example.org</b>' in opened(client, link).content.decode()
+    refused = client.post(HERE, NEW | {"password": "12345678", "again": "x"})
     assert refused.status_code == 422
     assert "too common" in refused.content.decode()
-    assert client.post(link, NEW | {"again": "another"}).status_code == 422
-    assert client.post(link, NEW).url == "/"
+    assert client.post(HERE, NEW | {"again": "another"}).status_code == 422
+    assert client.post(HERE, NEW).url == "/"
     user = User.objects.get(email="ana@example.org")
     assert (user.username, user.get_full_name()) == ("ana@example.org", "Ana Maria Lopez")
     member = user.memberships.get()
     assert (member.account, member.role, member.may_edit_retry_data) == (account, "manager", True)
     assert f"You are a member of {account} now." in client.get("/", follow=True).content.decode()
     assert AuditEntry.objects.of(account).filter(act="member.add", object_id=member.pk).exists()
-    assert client.get(link).status_code == 404  # once
+    assert opened(client, link).status_code == 404  # once
 
 
 def test_whoever_is_signed_in_joins_as_himself(admin: Client, account: Account) -> None:
@@ -91,9 +99,9 @@ def test_whoever_is_signed_in_joins_as_himself(admin: Client, account: Account) 
     link = link_of(only())
     elsewhere = make_member().user
     browser = signed_in(elsewhere)
-    assert "the invitation went to ana@example.org" in html_of(browser, link)
+    assert "the invitation went to ana@example.org" in opened(browser, link).content.decode()
     assert elsewhere.memberships.count() == 1  # a GET changes nothing
-    browser.post(link)
+    browser.post(HERE)
     assert elsewhere.memberships.get(account=account).role == "manager"
     entry = AuditEntry.objects.of(account).filter(act="member.add").latest("pk")
     assert entry.after["invited"] == "ana@example.org"
@@ -103,11 +111,55 @@ def test_whoever_has_a_sign_in_is_asked_to_use_it(admin: Client, client: Client)
     make_user("ana")
     invite(admin)
     link = link_of(only())
-    html = html_of(client, link)
-    assert f'href="/login/?next={link}"' in html
+    html = opened(client, link).content.decode()
+    assert f'href="/login/?next={HERE}"' in html
     assert 'name="password"' not in html
-    client.post(link, NEW)
+    client.post(HERE, NEW)
     assert not Member.unscoped.filter(user__username="ana").exists()
+
+
+def test_the_text_of_a_link_is_in_no_log(admin: Client, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    invite(admin)
+    link = link_of(only())
+    place = opened(client, link).wsgi_request.path
+    assert client.post(place, NEW | {"again": "another"}).status_code == 422
+    assert "Unprocessable" in caplog.text
+    assert link.split("/")[2] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"role": Role.MANAGER}, {"disabled_at": datetime(2026, 1, 1, tzinfo=UTC)}, {}],
+    ids=["role", "member", "user"],
+)
+def test_an_invitation_gives_nothing_once_its_sender_may_not(
+    admin: Client, client: Client, account: Account, member: Member, change: dict[str, Any]
+) -> None:
+    invite(admin)
+    link, found = link_of(only()), only()
+    ada = Member.objects.of(account).filter(user__username="ada")
+    ada.update(**change)
+    User.objects.filter(username="ada").update(is_active=bool(change))
+    assert opened(client, link).status_code == 404
+    with pytest.raises(InvitationRefused, match="ada may not invite any more"):
+        accept(invitation=found, user=make_user())
+    owner = Member.objects.of(account).get(role=Role.OWNER)
+    signed_in(owner.user).post(f"{LIST}invitations/{found.pk}/resend")
+    assert opened(client, link_of(only())).status_code == 200  # of the one who sent it again
+
+
+def test_two_clicks_at_once_make_one_invitation_and_one_user(
+    admin: Client, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the second finds it that looked before the first had written."""
+    invite(admin)
+    with monkeypatch.context() as patch:
+        patch.setattr(invitations, "UNANSWERED", Q(pk=0))
+        assert "is invited already" in invite(admin).content.decode()
+    make_user("ana@example.org")
+    monkeypatch.setattr(invitations, "user_is_known", lambda email: False)
+    with pytest.raises(InvitationRefused, match="has a sign-in already"):
+        accept_as_new(invitation=only(), name="Ana", password="a long password")
 
 
 def test_roles_in_single_integrations_are_given_where_they_still_exist(
@@ -117,7 +169,8 @@ def test_roles_in_single_integrations_are_given_where_they_still_exist(
     invite(admin, role="", **{f"integration_{shop.pk}": "monitor", f"integration_{gone.pk}": "manager"})
     assert "in 2 integrations" in html_of(admin, LIST)
     gone.delete()
-    client.post(link_of(only()), NEW)
+    opened(client, link_of(only()))
+    client.post(HERE, NEW)
     member = Member.unscoped.get(user__email="ana@example.org")
     assert list(member.roles.values_list("integration__name", "role")) == [("Shop", "monitor")]
 
@@ -126,12 +179,12 @@ def test_a_link_is_over_after_seven_days_and_a_new_one_is_sent(admin: Client, cl
     invite(admin)
     first = link_of(only())
     with frozen(noon + timedelta(days=7)):
-        assert client.get(first).status_code == 404
+        assert opened(client, first).status_code == 404
         assert "expired" in html_of(admin, LIST)
         admin.post(f"{LIST}invitations/{only().pk}/resend")
         second = link_of(only())
-        assert client.get(second).status_code == 200
-        assert client.get(first).status_code == 404
+        assert opened(client, second).status_code == 200
+        assert opened(client, first).status_code == 404
 
 
 def test_a_withdrawn_invitation_opens_nothing_and_may_be_made_again(admin: Client, client: Client) -> None:
@@ -139,7 +192,7 @@ def test_a_withdrawn_invitation_opens_nothing_and_may_be_made_again(admin: Clien
     link = link_of(only())
     act = f"{LIST}invitations/{only().pk}/withdraw"
     admin.post(act)
-    assert client.get(link).status_code == 404
+    assert opened(client, link).status_code == 404
     assert "meanwhile" in admin.post(act, follow=True).content.decode()
     assert invite(admin).status_code == 302
 

@@ -12,13 +12,20 @@ from apps.accounts.signing_in import complete_sign_in
 from apps.console.gate import before_second_factor, user_of
 from apps.console.people_forms import AcceptForm
 
+IN_SESSION = "invitation_link"
+HIDDEN = "now"
+
 
 @never_cache
 @before_second_factor
 @require_http_methods(["GET", "POST"])
 def invitation(request: HttpRequest, text: str) -> HttpResponse:
-    """GET changes nothing: programs that look at the links of mails use nothing up."""
-    found = find_invitation(text)
+    """The link moves its text into the session first: addresses stay in logs and histories. GET changes nothing
+    else: programs that look at the links of mails use nothing up."""
+    if text != HIDDEN:
+        request.session[IN_SESSION] = text
+        return redirect("console:invitation", HIDDEN)
+    found = find_invitation(request.session.get(IN_SESSION, ""))
     if found is None:
         return render(request, "registration/invitation_old.html", status=404)
     try:
@@ -51,6 +58,7 @@ def join_as_new(request: HttpRequest, found: Invitation) -> HttpResponse:
 
 
 def welcome(request: HttpRequest, found: Invitation) -> HttpResponse:
+    request.session.pop(IN_SESSION, None)
     request.session["account"] = found.account_id
     messages.success(request, f"You are a member of {found.account} now.")
     return redirect("console:home")
