@@ -96,6 +96,12 @@ def record_audit(
     return entry
 
 
+def record_download(*, member: Member, act: str, target: Model, file_format: str) -> None:
+    """Who took a file with what the account holds out of the house."""
+    after = {"format": file_format}
+    record_audit(account=member.account_id, actor=Actor.member(member), act=act, target=target, after=after)
+
+
 @transaction.atomic
 def create_account(*, name: str, owner: User, time_zone: str = "UTC", actor: Actor = SYSTEM) -> Account:
     """A new account with its owner."""

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
+from apps.accounts.models import Account
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
 from apps.errors.models import BulkAct, Error
@@ -31,6 +32,8 @@ from apps.runs.models import Run
 from apps.runs.reruns import start_rerun
 from apps.runs.services import RunRefused, hint, start_run
 from apps.runs.statuses import RunStatus, Trigger
+from apps.support.models import SupportBundle
+from apps.support.services import KEPT_S
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ def dispatch() -> int:
     """One round; returns how many runs it hinted at or started."""
     end_schedules()
     purge_tests()
+    purge_bundles()
     begin_purges()
     return (
         start_scheduled()
@@ -83,6 +87,16 @@ def end_schedules() -> int:
     off = Error.unscoped.filter(is_off, next_attempt_at__isnull=False)
     flows = Flow.unscoped.filter(pk__in=off.order_by().values("flow_id"))
     return sum(cancel_attempts(flow) for flow in flows[:MOST_AT_ONCE])
+
+
+def purge_bundles() -> int:
+    """Forget support bundles of yesterday, a few at a time. Returns how many."""
+    # by account, as the index is: without it SQLite walks through every zip
+    old = SupportBundle.unscoped.filter(account__in=Account.objects.all(), made_at__lt=database_now(seconds=-KEPT_S))
+    keys = list(old.values_list("pk", flat=True)[:MOST_AT_ONCE])
+    if keys:
+        SupportBundle.unscoped.filter(pk__in=keys).delete()
+    return len(keys)
 
 
 def start_retries() -> int:

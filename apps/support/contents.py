@@ -1,7 +1,7 @@
 """The files of a bundle, one after the other in a fixed order, each without secrets."""
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -29,16 +29,19 @@ LONGEST_RECORD = 256 * 1024
 File = tuple[str, bytes]
 
 
-def files_of(subject: Subject, cleaner: Cleaner) -> Iterator[File]:
-    """Everything but the ticket, the screenshots and what is told of the bundle itself."""
+def files_of(subject: Subject, cleaner: Cleaner, seen: Collection[int] | None) -> Iterator[File]:
+    """Everything but the ticket, the screenshots and what is told of the bundle itself.
+
+    Of the flows that it calls those of integrations that its reader sees; None: of all.
+    """
     if subject.revision is not None:
         for revision in (subject.revision, *called_by(subject.revision)):
             cleaner.learn(secrets_written_in(revision.definition))
     yield "errors.txt", cleaner.text("errors.txt", "\n".join(error_text(error) for error in subject.samples) or NONE)
     yield "log.txt", cleaner.text("log.txt", "".join(log_parts(subject)) or NONE)
     yield "emails.txt", cleaner.text("emails.txt", "\n".join(mail_texts(subject)) or NONE)
-    yield from definitions(subject, cleaner)
-    yield "connections.json", cleaner.json("connections.json", connection_facts(subject))
+    yield from definitions(subject, cleaner, seen)
+    yield "connections.json", cleaner.json("connections.json", connection_facts(subject, seen))
     yield "runs.json", cleaner.json("runs.json", [run_facts(run) for run in subject.runs])
     yield from samples(subject, cleaner)
     yield "environment.json", cleaner.json("environment.json", environment_facts())
@@ -82,13 +85,13 @@ def log_parts(subject: Subject) -> Iterator[str]:
 
 
 # --- definition and connections --------------------------------------------------------------------------------------
-def definitions(subject: Subject, cleaner: Cleaner) -> Iterator[File]:
+def definitions(subject: Subject, cleaner: Cleaner, seen: Collection[int] | None) -> Iterator[File]:
     """The definition that failed, those of the flows that it calls, and the one that shows the failure by itself."""
     revision = subject.revision
     if revision is None:
         return
     yield "definition.yaml", cleaner.definition("definition.yaml", revision.definition)
-    for called in called_by(revision):
+    for called in called_by(revision, seen):
         name = f"definitions/{called.flow.key}.yaml"
         yield name, cleaner.definition(name, called.definition)
     failed = start_of(subject.samples[0]) if subject.samples else ""
@@ -97,8 +100,10 @@ def definitions(subject: Subject, cleaner: Cleaner) -> Iterator[File]:
         yield "reproduce.yaml", cleaner.definition("reproduce.yaml", own)
 
 
-def called_by(revision: Revision) -> Sequence[Revision]:
+def called_by(revision: Revision, seen: Collection[int] | None = None) -> Sequence[Revision]:
     rows = Revision.objects.of(revision.account_id).filter(pk__in=revision.callees.values())
+    if seen is not None:
+        rows = rows.filter(flow__integration__in=seen)
     return list(rows.select_related("flow").order_by("flow__key"))
 
 
@@ -108,10 +113,10 @@ def start_of(error: Error) -> str:
     return data.from_step.key if data is not None else error.step.key
 
 
-def connection_facts(subject: Subject) -> list[dict[str, Any]]:
+def connection_facts(subject: Subject, seen: Collection[int] | None) -> list[dict[str, Any]]:
     """The connections that the flow, and the flows that it calls, go to: which secrets they have, and none of them."""
-    revision = subject.revision
-    flows = [subject.flow.pk, *(called.flow_id for called in called_by(revision))] if revision else [subject.flow.pk]
+    called = called_by(subject.revision, seen) if subject.revision is not None else []
+    flows = [subject.flow.pk, *(one.flow_id for one in called)]
     rows = Connection.objects.of(subject.flow.account_id).filter(steps__flow__in=flows).distinct().order_by("name")
     return [
         {

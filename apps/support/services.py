@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from smtplib import SMTPException
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Member
+from apps.accounts.permissions import visible_integrations
 from apps.accounts.services import Actor, record_audit
 from apps.core.clock import database_now, read_now
 from apps.core.queue import enqueue
@@ -24,7 +24,7 @@ from apps.support.subjects import Subject
 from apps.support.tickets import Ticket, filled_in, ticket_text
 
 SEND = "apps.execution.tasks.send_support_bundle"
-KEPT_FOR = timedelta(days=1)
+KEPT_S = 86_400
 LOST_SECONDS = 120
 """A mail that takes longer has lost its worker: it may be asked for again."""
 ABOUT = """\
@@ -52,11 +52,11 @@ class SendRefused(ValueError):  # noqa: N818 (an answer, not a fault)
 
 # --- making ----------------------------------------------------------------------------------------------------------
 def bundle_files(
-    subject: Subject, ticket: Ticket, cleaner: Cleaner, *, member: str, screenshots: Sequence[File] = ()
+    subject: Subject, ticket: Ticket, cleaner: Cleaner, *, member: Member, screenshots: Sequence[File] = ()
 ) -> tuple[list[File], list[Hidden]]:
     """All files in their order, and what was hidden in them."""
-    files = list(files_of(subject, cleaner))
-    text = ticket_text(ticket, subject, member=member, screenshots=[name for name, _ in screenshots])
+    files = list(files_of(subject, cleaner, visible_integrations(member)))
+    text = ticket_text(ticket, subject, member=str(member), screenshots=[name for name, _ in screenshots])
     head = [("ticket.txt", cleaner.text("ticket.txt", text))]
     about = [("about.txt", about_text(cleaner).encode())]
     files = [*about, *head, *files, *screenshots]
@@ -81,15 +81,17 @@ def times_text(times: int) -> str:
 
 
 def diagnostics(subject: Subject, member: Member) -> bytes:
-    """The zip of a bundle whose ticket is as Flowmend fills it in."""
-    files, _ = bundle_files(subject, filled_in(subject), cleaner_for(subject.account), member=str(member))
+    """The zip of a bundle whose ticket is as Flowmend fills it in; the audit log tells who took it out of the house."""
+    files, hidden = bundle_files(subject, filled_in(subject), cleaner_for(subject.account), member=member)
+    about, named = subject.run or subject.flow, {"about": f"{subject.kind} {subject.key}", "hidden": len(hidden)}
+    act, actor = "support_bundle.download", Actor.member(member)
+    record_audit(account=member.account_id, actor=actor, act=act, target=about, after=named)
     return packed(files)
 
 
 @transaction.atomic
 def make_bundle(*, subject: Subject, ticket: Ticket, member: Member, screenshots: Sequence[File] = ()) -> SupportBundle:
-    """Gather a bundle and keep it for a day; nothing leaves the house. Those of yesterday go."""
-    forget_old(member.account_id)
+    """Gather a bundle and keep it for a day; nothing leaves the house."""
     bundle = SupportBundle(account_id=member.account_id, member=member)
     _fill(bundle, subject, ticket, screenshots)
     bundle.save(force_insert=True)
@@ -114,8 +116,8 @@ def change_bundle(
 def _fill(bundle: SupportBundle, subject: Subject, ticket: Ticket, screenshots: Sequence[File]) -> None:
     cleaner = cleaner_for(subject.account)
     ticket = ticket.cleaned(cleaner.redactor)
-    files, hidden = bundle_files(subject, ticket, cleaner, member=str(bundle.member), screenshots=screenshots)
-    bundle.subject = subject.facts
+    files, hidden = bundle_files(subject, ticket, cleaner, member=bundle.member, screenshots=screenshots)
+    bundle.subject = subject.facts | {"integration": subject.flow.integration_id}
     bundle.ticket = ticket.stored
     bundle.report = [asdict(one) for one in hidden]
     bundle.content = packed(files)
@@ -131,8 +133,10 @@ def screenshots_in(bundle: SupportBundle) -> list[File]:
     return [file for file in files_in(bundle) if file[0].startswith(FOLDER)]
 
 
-def forget_old(account_id: int) -> None:
-    SupportBundle.objects.of(account_id).filter(made_at__lt=read_now() - KEPT_FOR).delete()
+def kept_of(member: Member) -> "QuerySet[SupportBundle]":
+    """The member's own that are kept still; those of yesterday are taken away by the dispatcher."""
+    rows: QuerySet[SupportBundle] = SupportBundle.objects.of(member.account_id)
+    return rows.filter(member=member, made_at__gte=database_now(seconds=-KEPT_S))
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from apps.accounts.models import Token
+from apps.accounts.models import AuditEntry, Token
 from apps.accounts.tokens import revoke_token
 from apps.core.ids import Kind, wire_id
 from apps.errors.models import StepState
@@ -213,6 +213,9 @@ def test_the_support_bundle_of_a_job_has_an_address_that_opens_it_for_ten_minute
         with ZipFile(BytesIO(answer.content)) as archive:
             assert b"No such airport" in archive.read("errors.txt")
     assert api.call("GET", f"jobs/{wire(run)}/diagnostics/file").status == 200
+    taken = AuditEntry.objects.of(flow.account).filter(act="support_bundle.download")
+    assert set(taken.values_list("object_kind", "object_id", "actor_kind")) == {("run", run.pk, "token")}
+    assert taken.count() == 3
 
 
 def test_a_signed_address_opens_nothing_else_and_dies_with_its_token(api, flow):

@@ -124,6 +124,8 @@ def test_the_log_as_a_file_is_what_the_filters_leave(page: Client, acted: Flow, 
     (found,) = [orjson.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
     assert (found["who"], found["act"], found["object"]["name"]) == ("Mara", "flow.disable", "Orders")
     assert (found["before"], found["after"]) == ({"enabled": True}, {"note": "=1+1"})
+    taken = AuditEntry.objects.of(acted.account).filter(act="audit.download", member=member)
+    assert sorted(entry.after["format"] for entry in taken) == ["csv", "jsonl"]
 
 
 def test_a_cell_that_looks_like_a_formula_is_text(page: Client, account: Account) -> None:

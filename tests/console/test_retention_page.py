@@ -122,6 +122,8 @@ def test_what_goes_next_can_be_had_as_a_file_before(administrator: Client, world
     answer = administrator.get(f"{PAGE}exports/{made.pk}/")
     lines = b"".join(answer.streaming_content).decode().strip().splitlines()
     assert answer["Content-Disposition"].endswith(f'.{file_format}"')
+    taken = AuditEntry.objects.of(world.flow.account).get(act="purge.download")
+    assert (taken.object_id, taken.after) == (made.pk, {"format": file_format})
     if file_format == "csv":
         assert lines[0].startswith("\ufefferror,state,flow")
         assert [line.split(",")[4] for line in lines[1:]] == ["1", "2"]

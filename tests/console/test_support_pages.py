@@ -1,5 +1,6 @@
 """The support bundle in the console: from the button to the download."""
 
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
@@ -8,7 +9,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from apps.accounts.models import Account, AuditEntry, Member
+from apps.accounts.models import Account, AuditEntry, Member, MemberRole, Role
+from apps.core.clock import read_now
 from apps.errors.models import Error
 from apps.runs.models import Run
 from apps.support.models import SendState, SupportBundle
@@ -156,6 +158,24 @@ def test_what_a_member_does_not_see_any_more_he_cannot_gather_again(page: Client
     bundle = make_bundle(subject=subject, ticket=filled_in(subject), member=member)
     Member.objects.of(member.account_id).filter(pk=member.pk).update(role="")
     assert page.get(f"{PAGE}{bundle.pk}/ticket/").status_code == 404
+
+
+def test_what_a_member_does_not_see_any_more_he_does_not_download(page: Client, member: Member, error: Error) -> None:
+    bundle = made(page, f"error={error.pk}")
+    Member.objects.of(member.account_id).filter(pk=member.pk).update(role="")
+    role = MemberRole.unscoped.create(
+        account=member.account, member=member, integration=error.flow.integration, role=Role.MONITOR
+    )
+    assert page.post(f"{PAGE}{bundle.pk}/download").status_code == 200
+    role.delete()
+    assert page.get(f"{PAGE}{bundle.pk}/").status_code == 404
+    assert page.post(f"{PAGE}{bundle.pk}/download").status_code == 404
+
+
+def test_a_bundle_is_over_after_a_day_though_nothing_took_it_away(page: Client, error: Error) -> None:
+    bundle = made(page, f"error={error.pk}")
+    SupportBundle.unscoped.update(made_at=read_now() - timedelta(days=1, minutes=1))
+    assert page.post(f"{PAGE}{bundle.pk}/download").status_code == 404
 
 
 def test_a_bundle_is_discarded(page: Client, error: Error) -> None:

@@ -7,10 +7,11 @@ import orjson
 import pytest
 from django.core import mail
 
-from apps.accounts.models import Account, AuditEntry, Member
+from apps.accounts.models import Account, AuditEntry, Member, MemberRole, Role
 from apps.connectors.redaction import HIDDEN
 from apps.core.clock import frozen, read_now
 from apps.errors.models import Error
+from apps.execution.dispatcher import purge_bundles
 from apps.execution.tasks import send_support_bundle
 from apps.flows.models import Connection, Flow, Revision
 from apps.flows.secrets import replace_secrets
@@ -18,12 +19,12 @@ from apps.runs.models import Run
 from apps.support.cleaning import IN_TEXT, hidden_in
 from apps.support.models import SendState, SupportBundle
 from apps.support.screenshots import ScreenshotRefused, named_screenshots
-from apps.support.services import SendRefused, change_bundle, files_in, make_bundle, send_bundle
+from apps.support.services import SendRefused, change_bundle, files_in, kept_of, make_bundle, send_bundle
 from apps.support.subjects import Subject, about_cause, about_error, about_flow, about_run
 from apps.support.tickets import Ticket, filled_in
 from tests.conftest import NOON
 from tests.console.screens import ended_run, furnish, orders_flow, with_steps
-from tests.factories import make_account, make_connection, make_error, make_member, step_of
+from tests.factories import make_account, make_connection, make_error, make_flow, make_member, step_of
 
 pytestmark = pytest.mark.django_db
 
@@ -245,8 +246,34 @@ def test_without_a_support_address_nothing_is_sent(error: Error, member: Member)
 
 
 def test_bundles_of_yesterday_go(error: Error, member: Member) -> None:
-    old = bundle_of(about_error(error), member)
+    bundle_of(about_error(error), member)
     with frozen(read_now() + timedelta(days=1, minutes=1)):
         new = bundle_of(about_error(error), member)
+        assert list(kept_of(member)) == [new]
+        assert (purge_bundles(), purge_bundles()) == (1, 0)
     assert list(SupportBundle.unscoped.all()) == [new]
-    assert old.pk != new.pk
+
+
+def test_a_bundle_tells_nothing_of_integrations_that_its_maker_does_not_see(
+    error: Error, member: Member, flow: Flow
+) -> None:
+    called, own = make_flow(flow.account, key="stock"), flow.revision
+    connection = make_connection(flow.account, name="Hidden stock")
+    step_of(called).__class__.unscoped.filter(flow=called).update(connection=connection)
+    Revision.unscoped.filter(pk=own.pk).update(callees={"stock": called.revision_id})
+    seen = texts_of(subject_of(error), member)
+    assert "definitions/stock.yaml" in seen
+    assert "Hidden stock" in seen["connections.json"]
+    narrow = make_member(flow.account)
+    Member.objects.of(flow.account).filter(pk=narrow.pk).update(role="")
+    narrow.refresh_from_db()
+    MemberRole.unscoped.create(account=flow.account, member=narrow, integration=flow.integration, role=Role.MANAGER)
+    told = texts_of(subject_of(error), narrow)
+    assert "definitions/stock.yaml" not in told
+    assert "Hidden stock" not in told["connections.json"]
+    assert "definition.yaml" in told
+
+
+def subject_of(error: Error) -> Subject:
+    rows = Error.unscoped.select_related("flow__integration__account")
+    return about_error(rows.get(pk=error.pk))

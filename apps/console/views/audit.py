@@ -12,7 +12,8 @@ from django.shortcuts import render
 from apps.accounts.audit import FieldChange
 from apps.accounts.models import Account, AuditEntry
 from apps.accounts.permissions import Act
-from apps.console.access import account_of, member_page
+from apps.accounts.services import record_download
+from apps.console.access import account_of, member_of, member_page
 from apps.console.context import Crumb
 from apps.console.csv_files import csv_stream
 from apps.console.filters import Filter, address_with, choice_filter
@@ -33,6 +34,7 @@ from apps.console.views.reading import cursor_of, reader_of
 from apps.core.pagination import BadCursorError
 
 CHUNK = 1_000
+FORMATS = ("csv", "jsonl")
 HEADER = ("at", "who", "by", "address", "act", "object", "number", "name", "changes")
 
 
@@ -42,9 +44,12 @@ def audit_log(request: HttpRequest) -> HttpResponseBase:
     zone, now = reader_of(request)
     account, span = account_of(request), span_of(request, zone, now)
     wanted = filter_of(request.GET, span)
-    if request.GET.get("format") == "csv":
+    file_format = request.GET.get("format", "")
+    if file_format in FORMATS:
+        record_download(member=member_of(request), act="audit.download", target=account, file_format=file_format)
+    if file_format == "csv":
         return csv_stream("audit.csv", HEADER, (line_of(row) for row in every_row(account, wanted)), zone)
-    if request.GET.get("format") == "jsonl":
+    if file_format == "jsonl":
         return json_lines(account, wanted)
     return shown_log(request, account, wanted)
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.models import Member, RetentionDays
 from apps.accounts.permissions import Act
+from apps.accounts.services import record_download
 from apps.console.access import account_of, may_do, member_of, member_page
 from apps.console.context import Crumb
 from apps.console.live import live_address
@@ -112,6 +113,7 @@ def export_file(request: HttpRequest, export_id: int) -> HttpResponseBase:
     require(request, Act.SET_RETENTION)
     rows = PurgeExport.objects.of(account_of(request)).filter(ended_at__isnull=False)
     found: PurgeExport = get_object_or_404(rows, pk=min(export_id, LARGEST_KEY))
+    record_download(member=member_of(request), act="purge.download", target=found, file_format=found.format)
     answer = StreamingHttpResponse(content_of(found), content_type=TYPES[found.format])
     answer["Content-Disposition"] = f'attachment; filename="{found.file_name}"'
     return answer

@@ -13,7 +13,18 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.console.access import account_of, get_cause, get_error, get_flow, get_run, member_of, member_page, reach_of
+from apps.accounts.permissions import Act
+from apps.console.access import (
+    account_of,
+    get_cause,
+    get_error,
+    get_flow,
+    get_run,
+    may_do,
+    member_of,
+    member_page,
+    reach_of,
+)
 from apps.console.context import Crumb, preferences_of
 from apps.console.live import live_address
 from apps.console.ranges import PRESETS, range_of
@@ -36,6 +47,7 @@ from apps.support.services import (
     discard_bundle,
     file_name,
     files_in,
+    kept_of,
     make_bundle,
     note_download,
     screenshots_in,
@@ -102,7 +114,7 @@ def address_about(subject: Subject) -> str:
 def choice_context(request: HttpRequest) -> dict[str, Any]:
     reach = reach_of(request)
     flows = Flow.objects.of(reach.account_id).present().filter(**reach.where()).select_related("integration")
-    mine = SupportBundle.objects.of(reach.account_id).filter(member=member_of(request)).defer("content", "report")
+    mine = kept_of(member_of(request)).defer("content", "report")
     return {
         "nav": "support",
         "crumbs": [Crumb("Support bundle")],
@@ -168,10 +180,10 @@ def ticket_context(
 
 # --- the look at it --------------------------------------------------------------------------------------------------
 def get_bundle(request: HttpRequest, bundle_id: int) -> SupportBundle:
-    """One of this member's own. Raises Http404."""
-    rows = SupportBundle.objects.of(account_of(request)).filter(member=member_of(request))
-    found: SupportBundle | None = rows.filter(pk=bundle_id).first() if 0 < bundle_id <= LARGEST_KEY else None
-    if found is None:
+    """One of this member's own, about what he still sees. Raises Http404."""
+    rows = kept_of(member_of(request)).filter(pk=min(bundle_id, LARGEST_KEY))
+    found = rows.first()
+    if found is None or not may_do(request, Act.VIEW, found.subject.get("integration")):
         raise Http404("This support bundle is not there: it is kept for a day, and only its maker sees it.")
     found.member = member_of(request)
     return found
