@@ -73,9 +73,9 @@ def integrations_among(account: Account | int, keys: Mapping[int, str]) -> set[i
 def change_roles(*, member: Member, roles: Roles, by: Member) -> bool:
     """Give a member other roles. False: they are these already. Raises MemberRefused and PermissionDenied."""
     check_is_another(member, by)
+    member, by = locked(member, by)
     check_may_give(by, member.role, roles.role)
     check_roles(member.account_id, roles)
-    lock_account(member.account_id)
     before = roles_of_member(member).facts()
     if before == roles.facts():
         return False
@@ -100,8 +100,8 @@ def write_roles(member: Member, roles: Roles) -> None:
 def disable_member(*, member: Member, by: Member) -> bool:
     """From now on the member and his tokens get at nothing of this account. False: he is disabled already."""
     check_is_another(member, by)
+    member, by = locked(member, by)
     check_may_give(by, member.role)
-    lock_account(member.account_id)
     active = Member.objects.of(member.account_id).filter(pk=member.pk, disabled_at__isnull=True)
     if not active.update(disabled_at=database_now()):
         return False
@@ -113,6 +113,7 @@ def disable_member(*, member: Member, by: Member) -> bool:
 @transaction.atomic
 def enable_member(*, member: Member, by: Member) -> bool:
     """False: he is enabled already."""
+    member, by = locked(member, by)
     check_may_give(by, member.role)
     disabled = Member.objects.of(member.account_id).filter(pk=member.pk, disabled_at__isnull=False)
     if not disabled.update(disabled_at=None):
@@ -124,17 +125,17 @@ def enable_member(*, member: Member, by: Member) -> bool:
 @transaction.atomic
 def transfer_account(*, to: Member, by: Member) -> None:
     """Another member becomes owner, and who hands over becomes administrator. Raises MemberRefused, PermissionDenied"""
+    check_is_another(to, by)
+    to, by = locked(to, by)
     if not may(by, Act.TRANSFER_ACCOUNT):
         raise PermissionDenied("An account is transferred by its owners only.")
-    check_is_another(to, by)
-    account = lock_account(by.account_id)
     if not is_able(to):
         raise MemberRefused(f"{to} is disabled: enable the member first.")
     write_roles(to, Roles(Role.OWNER, {}, to.may_edit_retry_data))
     write_roles(by, Roles(Role.ADMINISTRATOR, {}, by.may_edit_retry_data))
-    keep_an_owner(account)
+    keep_an_owner(by.account_id)
     facts = {"from": by.user.get_username(), "to": to.user.get_username()}
-    record_audit(account=account, actor=Actor.member(by), act="account.transfer", target=account, after=facts)
+    record_audit(account=by.account, actor=Actor.member(by), act="account.transfer", target=by.account, after=facts)
 
 
 @transaction.atomic
@@ -161,6 +162,14 @@ def is_able(member: Member) -> bool:
 def lock_account(account_id: int) -> Account:
     """Whoever changes owners waits for the other who does."""
     return Account.objects.select_for_update().get(pk=account_id)
+
+
+def locked(member: Member, by: Member) -> tuple[Member, Member]:
+    """Both as they are now, and stay until the transaction ends: what the caller read may be taken from them since."""
+    account = lock_account(member.account_id)
+    rows: QuerySet[Member] = Member.objects.of(account).select_related("account", "user")
+    found = rows.in_bulk([member.pk, by.pk])
+    return found[member.pk], found[by.pk]
 
 
 def owners_of(account: Account | int) -> "QuerySet[Member]":

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.test import Client
 
-from apps.accounts.members import MemberRefused, Roles, change_roles, disable_member
+from apps.accounts.members import (
+    MemberRefused,
+    Roles,
+    change_roles,
+    disable_member,
+    enable_member,
+    transfer_account,
+)
 from apps.accounts.models import Account, AuditEntry, Member, MemberRole, Passkey, Role
 from apps.core.clock import wall_now
 from apps.flows.models import Integration
@@ -169,7 +177,7 @@ def test_nobody_changes_or_disables_himself(owner: Member) -> None:
 def test_the_last_active_owner_is_kept_even_by_one_who_was_disabled_meanwhile(owner: Member, account: Account) -> None:
     other = make_member(account, role=Role.OWNER)
     acting = Member.objects.of(account).select_related("user").get(pk=other.pk)  # read before the other acted
-    disable_member(member=other, by=owner)
+    User.objects.filter(pk=other.user_id).update(is_active=False)
     keeps = "An account keeps at least one active owner: name another owner first."
     with pytest.raises(MemberRefused, match=keeps):
         disable_member(member=owner, by=acting)
@@ -177,6 +185,25 @@ def test_the_last_active_owner_is_kept_even_by_one_who_was_disabled_meanwhile(ow
         change_roles(member=owner, roles=Roles(Role.MONITOR), by=acting)
     owner.refresh_from_db()
     assert (owner.is_active, owner.role) == (True, Role.OWNER)
+
+
+def test_roles_are_those_that_are_found_with_the_account_locked(
+    owner: Member, account: Account, member: Member, single: Member
+) -> None:
+    other = make_member(account, role=Role.OWNER)
+    acting, victim = (Member.objects.of(account).select_related("user").get(pk=one.pk) for one in (other, member))
+    change_roles(member=other, roles=Roles(Role.ADMINISTRATOR), by=owner)
+    change_roles(member=member, roles=Roles(Role.OWNER), by=owner)
+    acts = (
+        lambda: change_roles(member=victim, roles=Roles(Role.MONITOR), by=acting),
+        lambda: disable_member(member=victim, by=acting),
+        lambda: enable_member(member=victim, by=acting),
+        lambda: transfer_account(to=single, by=acting),
+    )
+    for act in acts:
+        with pytest.raises(PermissionDenied):
+            act()
+    assert [roles_now(one)[0] for one in (member, single)] == ["owner", ""]
 
 
 # --- disabling -------------------------------------------------------------------------------------------------------
