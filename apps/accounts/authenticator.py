@@ -3,6 +3,7 @@
 import base64
 import hmac
 import secrets
+import unicodedata
 from datetime import datetime
 from urllib.parse import quote, urlencode
 
@@ -30,6 +31,9 @@ def code_of(secret: str, step: int) -> str:
 
 def matching_step(secret: str, code: str, moment: datetime) -> int | None:
     """The half minute that the code belongs to: the present one, or the one before or after, for clocks differ."""
+    code = unicodedata.normalize("NFKC", code)  # some keyboards type wide digits
+    if not code.isascii():
+        return None
     present = step_at(moment)
     steps = (present, present - 1, present + 1)
     return next((step for step in steps if hmac.compare_digest(code_of(secret, step), code)), None)

@@ -5,6 +5,7 @@ signs in alone, and it is taken where a second factor is asked for.
 """
 
 import hashlib
+import struct
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address
@@ -35,6 +36,8 @@ GOOD_FOR = timedelta(minutes=10)
 MOST = 20
 FAILED = "This passkey could not be verified. Try again, or use another way."
 Answer = Mapping[str, Any]
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError, AssertionError, struct.error)
+"""What the library raises, beside its own refusals, for bytes that are cut, nested too deep or of another shape."""
 
 
 def registration_options(request: HttpRequest, user: User) -> dict[str, Any]:
@@ -59,7 +62,7 @@ def add_passkey(request: HttpRequest, user: User, answer: Answer, *, name: str) 
         raise SecondFactorRefused(f"You have {MOST} passkeys: remove one first.")
     try:
         made = _server(request).register_complete(_challenge(request), answer)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise SecondFactorRefused("This passkey could not be verified. Try again.") from error
     credential = made.credential_data
     assert credential is not None
@@ -104,7 +107,7 @@ def user_of_passkey(request: HttpRequest, answer: Answer) -> User:
         signed = AuthenticationResponse.from_dict(answer)
         passkey = Passkey.objects.select_related("user").get(credential_sha256=_hash_of(signed.raw_id))
         _server(request).authenticate_complete(state, [_credential(passkey)], signed)
-    except (ValueError, KeyError, TypeError, AttributeError, Passkey.DoesNotExist) as error:
+    except (*MALFORMED, Passkey.DoesNotExist) as error:
         raise SecondFactorRefused(FAILED) from error
     if not passkey.user.is_active or not _note_use(passkey, signed.response.authenticator_data.counter):
         raise SecondFactorRefused(FAILED)

@@ -1,13 +1,16 @@
 """A second factor: set up, asked for at the sign-in, recovered, removed, and required by an account."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from fido2 import cbor
+from fido2.utils import websafe_encode
 
-from apps.accounts.authenticator import code_of
+from apps.accounts.authenticator import code_of, matching_step, step_at
 from apps.accounts.models import Account, AuditEntry, AuthenticatorApp, Member, Passkey, RecoveryCode, Role
 from apps.core.clock import frozen
 from tests.console.screens import html_of, signed_in
@@ -35,6 +38,13 @@ def browser(ana: User) -> Client:
 )
 def test_codes_are_those_of_the_standard(moment: int, code: str) -> None:
     assert code_of("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", moment // 30) == code  # RFC 6238, appendix B
+
+
+def test_wide_digits_are_digits_and_other_letters_are_no_code(noon: datetime) -> None:
+    secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    code = code_of(secret, step_at(noon))
+    assert matching_step(secret, "".join(chr(ord(digit) + 0xFEE0) for digit in code), noon) == step_at(noon)
+    assert matching_step(secret, "٣" * 6, noon) is None
 
 
 def test_an_app_is_set_up_by_its_picture_and_its_first_code(browser: Client, ana: User) -> None:
@@ -206,6 +216,37 @@ def test_an_answer_that_is_not_right_signs_nobody_in(browser: Client, ana: User,
     ana.save()
     passkey.counter += 5
     assert use(newcomer, passkey).url == "/login/"
+
+
+EXTENSIONS = 0x80
+"""In the flags of what a passkey signed: something follows."""
+
+
+@pytest.mark.parametrize(
+    "attestation",
+    [b"", b"\x81" * 5000, b"\x1a", b"\xa1\x81\x00\x00", "no credential"],
+    ids=["empty", "deep", "cut", "odd key", "no credential"],
+)
+def test_a_malformed_passkey_is_refused_in_words(browser: Client, attestation: Any) -> None:
+    passkey = SoftPasskey()
+    options = browser.post(f"{HERE}passkeys/options").json()
+    answer = json.loads(passkey.make(options))
+    if attestation == "no credential":
+        data = passkey._data(options["publicKey"]["rp"]["id"])
+        attestation = cbor.encode({"fmt": "none", "attStmt": {}, "authData": data})
+    answer["response"]["attestationObject"] = websafe_encode(attestation)
+    page = browser.post(f"{HERE}passkeys/add", {"answer": json.dumps(answer)}, follow=True)
+    assert "This passkey could not be verified. Try again." in page.content.decode()
+
+
+@pytest.mark.parametrize("extensions", [b"", b"\x81" * 5000, b"\x1a"], ids=["empty", "deep", "cut"])
+def test_a_malformed_answer_of_a_passkey_signs_nobody_in(newcomer: Client, extensions: bytes) -> None:
+    passkey = SoftPasskey()
+    options = newcomer.post("/login/passkey/options").json()
+    answer = json.loads(passkey.sign(options))
+    data = passkey._data(options["publicKey"]["rpId"], EXTENSIONS) + extensions
+    answer["response"]["authenticatorData"] = websafe_encode(data)
+    assert newcomer.post("/login/passkey/sign-in", {"answer": json.dumps(answer)}).url == "/login/"
 
 
 def test_a_passkey_is_registered_once_and_removed_by_its_user_only(browser: Client, account: Account) -> None:
