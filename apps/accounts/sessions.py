@@ -1,11 +1,13 @@
 """Sessions that know their user, so that a user sees where he is signed in and can end it there."""
 
+from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import UpdateError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -21,7 +23,13 @@ SEEN_EVERY = timedelta(minutes=5)
 
 
 class SessionStore(db.SessionStore):
-    """Django's sessions in the database, with columns for the user and the browser beside the data."""
+    """Django's sessions in the database, with columns for the user and the browser beside the data.
+
+    When it was seen last is true in its columns: noting it writes nothing else, because a page that asks for news may
+    have read the data before another page changed them.
+    """
+
+    _only_seen: dict[str, Any] | None = None
 
     @classmethod
     def get_model_class(cls) -> type[UserSession]:
@@ -35,6 +43,30 @@ class SessionStore(db.SessionStore):
         row.signed_in_at, row.seen_at = _moment(device.get("signed_in_at")), _moment(device.get("seen_at"))
         row.address, row.agent = device.get("address", ""), device.get("agent", "")
         return row
+
+    def load(self) -> dict[str, Any]:
+        row = self._get_session_from_db()
+        if not isinstance(row, UserSession):
+            return {}
+        data: dict[str, Any] = self.decode(row.session_data)
+        if DEVICE in data and row.seen_at is not None:
+            data[DEVICE] |= {"seen_at": row.seen_at.isoformat(), "address": row.address}
+        return data
+
+    def note_seen(self, address: str) -> None:
+        is_clean = not self.modified
+        self[DEVICE] = self[DEVICE] | {"seen_at": wall_now().isoformat(), "address": address}
+        self._only_seen = deepcopy(self._get_session()) if is_clean else None
+
+    def save(self, must_create: bool = False) -> None:
+        if must_create or self._get_session() != self._only_seen:
+            super().save(must_create)
+            return
+        device = self[DEVICE]
+        seen = {"seen_at": _moment(device["seen_at"]), "address": device["address"]}
+        row = UserSession.objects.filter(session_key=self.session_key)
+        if not row.update(expire_date=self.get_expiry_date(), **seen):
+            raise UpdateError
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -57,7 +89,7 @@ def note_seen(request: HttpRequest) -> None:
     """Keep that it is used, every few minutes."""
     device = request.session.get(DEVICE)
     if device and wall_now() - datetime.fromisoformat(device["seen_at"]) >= SEEN_EVERY:
-        request.session[DEVICE] = device | {"seen_at": wall_now().isoformat(), "address": client_address(request)}
+        request.session.note_seen(client_address(request))  # type: ignore[attr-defined]
 
 
 def signed_in_at(request: HttpRequest) -> datetime | None:

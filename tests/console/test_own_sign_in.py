@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from apps.accounts.models import UserSession
 from apps.accounts.passwords import NOBODY
+from apps.accounts.sessions import SessionStore, note_seen
 from apps.core.clock import frozen
 from apps.execution import tasks
 from tests.console.screens import html_of, text_of
@@ -111,6 +112,25 @@ def test_when_a_session_was_seen_last_is_noted_every_five_minutes(mara: User, no
         with frozen(noon + timedelta(minutes=minutes)):
             here.get("/profile/")
         assert UserSession.objects.get(user=mara).seen_at == seen
+
+
+def test_noting_that_a_session_was_seen_takes_back_nothing_of_another_page(mara: User, noon: datetime) -> None:
+    key = browser_of(mara).session.session_key
+    poll, page = SessionStore(key), SessionStore(key)
+    with frozen(noon + timedelta(minutes=6)):
+        request = RequestFactory().get("/live/", REMOTE_ADDR="192.0.2.7")
+        request.session = poll
+        note_seen(request)
+        page["environment"] = "sandbox"
+        page.save()
+        poll.save()
+    assert SessionStore(key)["environment"] == "sandbox"
+    row = UserSession.objects.get(user=mara)
+    assert (row.seen_at, row.address) == (noon + timedelta(minutes=6), "192.0.2.7")
+    again = SessionStore(key)
+    again["environment"] = "production"
+    again.save()
+    assert UserSession.objects.get(user=mara).seen_at == noon + timedelta(minutes=6)
 
 
 def test_one_other_session_is_ended_or_all_of_them(mara: User) -> None:
