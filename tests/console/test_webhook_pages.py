@@ -46,6 +46,14 @@ def test_a_webhook_is_made_and_its_secret_shown_once(page, account, member):
     assert AuditEntry.objects.of(account).get(act="webhook.add").member_id == member.pk
 
 
+def test_the_page_of_another_webhook_does_not_take_the_secret(page, account):
+    other = make_webhook(account)
+    place = page.post(f"{LIST}new/", FACTS).url
+    webhook = Webhook.objects.of(account).exclude(pk=other.pk).get()
+    assert read_secret(webhook) not in html_of(page, address(other))
+    assert read_secret(webhook) in html_of(page, place)
+
+
 def test_a_secret_that_was_typed_is_not_shown(page, account):
     page.post(f"{LIST}new/", FACTS | {"secret": "a secret that I typed"})
     webhook = Webhook.objects.of(account).get()

@@ -33,7 +33,6 @@ from apps.webhooks.services import (
 )
 
 EDIT = Act.EDIT_CONNECTIONS
-KIND = "webhook"
 STATES = [("", "all"), *((state.value, state.label.lower()) for state in DeliveryStatus)]
 
 
@@ -56,10 +55,10 @@ def webhook_page(request: HttpRequest, webhook_id: int) -> HttpResponse:
     except BadCursorError as error:
         messages.error(request, str(error))
         return redirect("console:webhook", webhook.pk)
-    made = taken(request, KIND)
+    made = taken(request, once_of(webhook))
     context = page_context(request, Crumb(webhook.host)) | {
         "webhook": webhook,
-        "made": made if made and made.key == webhook.pk else None,
+        "made": made,
         "filter": state,
         "rows": page.rows,
         "page_size": DELIVERIES_A_PAGE,
@@ -82,7 +81,7 @@ def new_webhook(request: HttpRequest) -> HttpResponse:
             form.tell(refused)
         else:
             if not form.cleaned_data["secret"]:
-                show_once(request, KIND, webhook.pk, secret)
+                show_once(request, once_of(webhook), webhook.pk, secret)
             messages.success(request, f"The webhook to {webhook.host} is made. Test it to see whether it answers.")
             return redirect("console:webhook", webhook.pk)
     context = page_context(request, Crumb("New webhook")) | {"form": form, "back_url": reverse("console:webhook-list")}
@@ -158,6 +157,11 @@ def deliver_again(request: HttpRequest, webhook_id: int, delivery_id: int) -> Ht
     else:
         messages.error(request, "This delivery is on its way already.")
     return redirect("console:webhook", webhook.pk)
+
+
+def once_of(webhook: Webhook) -> str:
+    """What its secret waits under: the page of another webhook does not take it."""
+    return f"webhook_{webhook.pk}"
 
 
 def get_webhook(request: HttpRequest, webhook_id: int, to: Act = EDIT) -> Webhook:
