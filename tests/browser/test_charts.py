@@ -126,6 +126,7 @@ def test_without_a_script_the_tables_are_the_download_and_both_are_the_buckets(s
     def opened(page: Page) -> None:
         page.goto(f"/flows/{scene.strikes.pk}/analytics/?range=24h")
         page.get_by_role("link", name="Show all as tables").click()
+        expect(page.locator("#table-ms tbody td").first).to_be_visible()
         for name, place in (("success", 0), ("errors", 1), ("ignored", 2), ("resolved", 3), ("ms", 4)):
             cells = page.locator(f"#table-{name} tbody td").all_inner_texts()
             tables[place] = [cell.replace(",", "") for cell in reversed(cells)]
