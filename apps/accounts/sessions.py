@@ -45,7 +45,7 @@ class SessionStore(db.SessionStore):
         return row
 
     def load(self) -> dict[str, Any]:
-        row = self._get_session_from_db()
+        row = self._get_session_from_db()  # type: ignore[attr-defined]
         if not isinstance(row, UserSession):
             return {}
         data: dict[str, Any] = self.decode(row.session_data)
@@ -56,10 +56,10 @@ class SessionStore(db.SessionStore):
     def note_seen(self, address: str) -> None:
         is_clean = not self.modified
         self[DEVICE] = self[DEVICE] | {"seen_at": wall_now().isoformat(), "address": address}
-        self._only_seen = deepcopy(self._get_session()) if is_clean else None
+        self._only_seen = deepcopy(dict(self.items())) if is_clean else None
 
     def save(self, must_create: bool = False) -> None:
-        if must_create or self._get_session() != self._only_seen:
+        if must_create or dict(self.items()) != self._only_seen:
             super().save(must_create)
             return
         device = self[DEVICE]
