@@ -49,7 +49,7 @@ LONG = {
         "deaths of runs over a table, whose checkpoint moves with every page, are in it"
     ),
     r"scenarios/test_resume.py::test_a_file_that_changed.*(shorter|other)": "a longer file and none at all are in it",
-    r"notifications/test_killed.py::.*\[others": "a kill in the window, and one after a mail was taken, are in it",
+    r"notifications/test_killed.py::": "a window, and a mail, whose worker dies in our own process are in it",
     r"scenarios/test_webhook.py::test_a_kill.*\[(1-False|2-True)": "each is in it before one call and after another",
     r"scenarios/test_wrong_input_files.py.*\[.*(-sig|utf-16-|folder|document|none|a\.csv-(?!id)|a\.jsonl?-)": (
         "a file of each kind is in it, the connectors' tests read all of them"
@@ -98,7 +98,7 @@ if connection.vendor == "sqlite":
     ])  # fmt: skip
     LONG[rf"scenarios/test_({SWEEPS})"] = "they are in it on PostgreSQL, where workers and locks are many"
 if connection.vendor == "postgresql":
-    kept = r"search_page|error_list|record_journey|history_page|live|run_page|dashboard\.py::test_a_page_asks"
+    kept = r"search_page|error_list|record_journey|live\.py|dashboard\.py::test_a_page_asks"
     LONG[rf"console/(?!test_({kept}))"] = "the browser opens every page, on PostgreSQL; SQLite has all of this"
     LONG[rf"scenarios/(?!test_({SCENARIOS_KEPT}))"] = "the rules that they show are ours and not the database's"
     cells = r"R-R-ERR|R-CW/e-P,PH|CR/e-CO|CR/x-CW/x|CW/e-CR/x|CW/x-CR/e|CO-CO"

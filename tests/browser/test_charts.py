@@ -22,13 +22,15 @@ COLORS = """(canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return new Set(new Uint32Array(data.buffer)).size;
 }"""
-# what has moved by itself since the page began to load
+# what has moved by itself since the page began to load, if it is more than the guide's 0.01
 MOVED = """() => new Promise((tell) => {
   const found = [];
-  new PerformanceObserver((list) => list.getEntries().forEach((shift) => found.push(
-    ...shift.sources.map(({ node }) => `${node?.nodeName} ${node?.className} ${node?.id}`))))
-    .observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => tell(found), 200);
+  let sum = 0;
+  new PerformanceObserver((list) => list.getEntries().forEach((shift) => {
+    sum += shift.value;
+    found.push(...shift.sources.map(({ node }) => `${node?.nodeName} ${node?.className} ${node?.id}`));
+  })).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => tell(sum > 0.01 ? found : []), 200);
 })"""
 PIXELS = "(canvas) => canvas.toDataURL()"
 
