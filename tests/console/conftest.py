@@ -8,6 +8,7 @@ from django.test import Client
 
 from apps.accounts.models import Account, Member
 from apps.flows.models import Flow, Step
+from tests.console.scenes import Scene, make_scene
 from tests.console.screens import orders_flow, signed_in
 from tests.factories import make_member, step_of
 from tests.fakes.running import World, make_world
@@ -17,6 +18,13 @@ from tests.scenarios.retry_world import run_once
 @pytest.fixture
 def mara(db: None) -> Any:
     return get_user_model().objects.create_user("mara", "mara@example.com", "a long password", first_name="Mara")
+
+
+@pytest.fixture
+def scene(client: Client, mara: Any) -> Scene:
+    """The account of Mara, who is signed in."""
+    client.force_login(mara)
+    return make_scene(mara)
 
 
 @pytest.fixture

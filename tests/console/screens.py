@@ -117,3 +117,17 @@ def furnish(run: Run, error: Error) -> None:
 def runs_under_way(flow: Flow, run: Run) -> None:
     """Keeps the flow's state as the services do for a run that is running."""
     FlowState.unscoped.filter(flow=flow).update(running=1, last_run=run, last_status="running")
+
+
+def run_with_steps(flow: Flow, at: datetime) -> Run:
+    run = ended_run(flow, at)
+    with_steps(run)
+    return run
+
+
+def furnished_error(run: Run) -> Error:
+    """An error with everything that its page can show."""
+    found = make_error(run, key="A-1", message="The altitude is no number")
+    furnish(run, found)
+    found.refresh_from_db()
+    return found

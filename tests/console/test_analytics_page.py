@@ -14,17 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import AuditEntry, Member, MemberRole, Profile, Role
 from apps.core.clock import wall_now
 from apps.runs.models import Bucket, Grain
-from tests.console.scenes import Scene, add_to_bucket, make_scene
+from tests.console.scenes import Scene, add_to_bucket
 from tests.console.screens import html_of, text_of
 from tests.factories import make_account, make_flow, make_integration, make_user
 
 ACCOUNT, BIRDS = "/analytics/", "/integrations/birds/analytics/"
-
-
-@pytest.fixture
-def scene(client: Client, mara: Any) -> Scene:
-    client.force_login(mara)
-    return make_scene(mara)
 
 
 def own(flow: Any) -> str:

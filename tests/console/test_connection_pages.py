@@ -19,19 +19,13 @@ from apps.flows.secrets import read_secrets
 from apps.runs import trying
 from apps.runs.models import Run
 from apps.runs.waking import waiting_reason
-from tests.console.scenes import Scene, make_scene
+from tests.console.scenes import Scene
 from tests.console.screens import html_of, text_of
 from tests.factories import make_account, make_connection, make_run
 
 MOST_QUERIES = 12
 SERVER = {"database": "postgresql", "host": "db.example.org", "name": "stock", "user": "flow"}
 PAGES = ["", "edit/", "delete"]
-
-
-@pytest.fixture
-def scene(client: Client, mara: Any) -> Scene:
-    client.force_login(mara)
-    return make_scene(mara)
 
 
 @pytest.fixture

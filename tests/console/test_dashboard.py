@@ -18,16 +18,10 @@ from apps.core.clock import wall_now
 from apps.errors.models import Error
 from apps.flows.models import Flow
 from apps.runs.models import FlowState
-from tests.console.scenes import Scene, add_ended_run, add_to_bucket, make_scene, set_state, start_work
+from tests.console.scenes import Scene, add_ended_run, add_to_bucket, set_state, start_work
 from tests.factories import make_account, make_connection, make_error, make_flow, make_integration, make_run, make_user
 
 COMPLETED, RUNNING = "/dashboard/completed/", "/dashboard/running/"
-
-
-@pytest.fixture
-def scene(client: Client, mara: Any) -> Scene:
-    client.force_login(mara)
-    return make_scene(mara)
 
 
 def html_of(client: Client, address: str) -> str:

@@ -10,17 +10,11 @@ from apps.accounts.models import AuditEntry, Member, Role
 from apps.core.clock import wall_now
 from apps.flows.models import Connection, Flow, Integration
 from apps.runs.models import Run
-from tests.console.scenes import Scene, make_scene, start_work
+from tests.console.scenes import Scene, start_work
 from tests.console.test_dashboard import html_of, names_in, row_of
 from tests.factories import make_account, make_connection, make_flow, make_integration
 
 FLOWS = "/integrations/birds/flows/"
-
-
-@pytest.fixture
-def scene(client: Client, mara: Any) -> Scene:
-    client.force_login(mara)
-    return make_scene(mara)
 
 
 def test_a_tile_tells_how_the_integration_is_doing(client: Client, scene: Scene) -> None:

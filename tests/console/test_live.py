@@ -9,15 +9,9 @@ from django.test import Client
 from apps.core.clock import wall_now
 from apps.flows.models import Flow
 from apps.runs.models import FlowState, Run
-from tests.console.scenes import Scene, make_scene, start_work
+from tests.console.scenes import Scene, start_work
 from tests.console.test_dashboard import html_of
 from tests.factories import make_account, make_error, make_flow, make_run, step_of
-
-
-@pytest.fixture
-def scene(client: Client, mara: Any) -> Scene:
-    client.force_login(mara)
-    return make_scene(mara)
 
 
 def live_address(client: Client, page: str) -> str:

@@ -9,19 +9,13 @@ from django.test import Client
 
 from apps.errors.models import Cause, Error
 from apps.flows.models import Flow
-from tests.console.scenes import Scene, make_scene, start_work
+from tests.console.scenes import Scene, start_work
 from tests.console.screens import ended_run, html_of, keyed_error, text_of
 from tests.factories import step_of
 from tests.fakes.running import World
 from tests.scenarios.retry_world import retry, retry_runs
 
 KEYS = ("A-1", "A-2", "A-3")
-
-
-@pytest.fixture
-def scene(client: Client, mara: Any) -> Scene:
-    client.force_login(mara)
-    return make_scene(mara)
 
 
 def link_of(html: str, words: str) -> str:

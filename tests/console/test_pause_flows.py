@@ -8,15 +8,9 @@ from django.test import Client
 from apps.accounts.models import AuditEntry, Member, Role
 from apps.flows.models import Connection, Flow, Revision
 from apps.flows.services import disable_flow, enable_flow
-from tests.console.scenes import Scene, make_scene
+from tests.console.scenes import Scene
 from tests.console.screens import html_of, text_of
 from tests.factories import make_connection, make_flow, step_of
-
-
-@pytest.fixture
-def scene(client: Client, mara: Any) -> Scene:
-    client.force_login(mara)
-    return make_scene(mara)
 
 
 @pytest.fixture

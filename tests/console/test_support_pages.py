@@ -18,8 +18,14 @@ from apps.support.services import make_bundle
 from apps.support.subjects import about_run
 from apps.support.tickets import filled_in
 from tests.conftest import NOON
-from tests.console.screens import ended_run, furnish, html_of, signed_in, text_of, with_steps
-from tests.factories import make_account, make_error, make_member
+from tests.console.screens import (
+    furnished_error,
+    html_of,
+    run_with_steps,
+    signed_in,
+    text_of,
+)
+from tests.factories import make_account, make_member
 
 PAGE = "/settings/support-bundle/"
 PICTURE = b"\x89PNG\r\n\x1a\nrest"
@@ -28,17 +34,12 @@ FIELDS = {"title": "Orders fail", "description": "Since noon", "priority": "high
 
 @pytest.fixture
 def run(orders: Any) -> Run:
-    run = ended_run(orders, NOON)
-    with_steps(run)
-    return run
+    return run_with_steps(orders, NOON)
 
 
 @pytest.fixture
 def error(run: Run) -> Error:
-    found = make_error(run, key="A-1", message="The altitude is no number")
-    furnish(run, found)
-    found.refresh_from_db()
-    return found
+    return furnished_error(run)
 
 
 def made(page: Client, address: str, **fields: Any) -> SupportBundle:

@@ -3,7 +3,6 @@
 The same ten records, deaths and audits as in `test_resume`.
 """
 
-import orjson
 import pytest
 
 from apps.execution.journal import RunJournal
@@ -12,10 +11,9 @@ from tests.fakes.helping import helped
 from tests.fakes.killing import Countdown, dying_at_statement, dying_before_target_commit
 from tests.long_tests import SPREADS, moments
 from tests.scenarios.scene import Scene
-from tests.scenarios.test_resume import BAD, COUNT, FILE, KILLS, PAGES, STEPS, TABLE, Trial
+from tests.scenarios.test_resume import KILLS, PAGES, Trial, trial_over
 
 pytestmark = pytest.mark.django_db
-HEAD = "flow: orders\nintegration: {key: trial, name: Trial}\nenabled: true\npage_size: 2\n"
 SHARED = "page_order: free\nparallel_pages: 2\n"
 WITH_CHECKPOINTS = pytest.mark.parametrize("trial", ["table"], indirect=True)
 """Where the checkpoint moves with every page."""
@@ -23,15 +21,7 @@ WITH_CHECKPOINTS = pytest.mark.parametrize("trial", ["table"], indirect=True)
 
 @pytest.fixture(params=["file", "table"])
 def trial(request, scene: Scene) -> Trial:
-    """A flow whose source is a file, or a table read by a watermark (whose checkpoint moves with every page)."""
-    rows = [{"id": n, "amount": -1 if n in BAD else n} for n in range(COUNT)]
-    scene.write("a.jsonl", b"\n".join(map(orjson.dumps, rows)))
-    scene.place.execute("CREATE TABLE incoming (id bigint PRIMARY KEY, amount integer)")
-    for row in rows:
-        scene.place.execute(f"INSERT INTO incoming VALUES ({row['id']}, {row['amount']})")
-    export = FILE if request.param == "file" else TABLE
-    source = f'steps:\n  - key: source\n    export: {export}\n    trace_key: "{{{{ record.id }}}}"'
-    return Trial(scene, scene.apply(HEAD + SHARED + source + STEPS))
+    return trial_over(scene, request.param, more=SHARED)
 
 
 def test_an_owner_and_a_helper_deliver_and_book_all_once(trial):

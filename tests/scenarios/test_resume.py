@@ -129,14 +129,21 @@ class Trial:
 
 @pytest.fixture(params=["file", "table"])
 def trial(request, scene: Scene) -> Trial:
-    """A flow whose source is a file, or a table read by a watermark (whose checkpoint moves with every page)."""
+    return trial_over(scene, request.param)
+
+
+def trial_over(scene: Scene, source: str, *, more: str = "") -> Trial:
+    """A flow whose source is a file, or a table read by a watermark (whose checkpoint moves with every page).
+
+    `more`: further lines of its definition.
+    """
     rows = [{"id": n, "amount": -1 if n in BAD else n} for n in range(COUNT)]
     scene.write("a.jsonl", b"\n".join(map(orjson.dumps, rows)))
     scene.place.execute("CREATE TABLE incoming (id bigint PRIMARY KEY, amount integer)")
     for row in rows:
         scene.place.execute(f"INSERT INTO incoming VALUES ({row['id']}, {row['amount']})")
-    export = FILE if request.param == "file" else TABLE
-    text = "flow: orders\nintegration: {key: trial, name: Trial}\nenabled: true\npage_size: 2\nsteps:\n"
+    export = FILE if source == "file" else TABLE
+    text = f"flow: orders\nintegration: {{key: trial, name: Trial}}\nenabled: true\npage_size: 2\n{more}steps:\n"
     steps = f'  - key: source\n    export: {export}\n    trace_key: "{{{{ record.id }}}}"' + STEPS
     return Trial(scene, scene.apply(text + steps))
 

@@ -23,7 +23,7 @@ from apps.support.services import SendRefused, change_bundle, files_in, kept_of,
 from apps.support.subjects import Subject, about_cause, about_error, about_flow, about_run
 from apps.support.tickets import Ticket, filled_in
 from tests.conftest import NOON
-from tests.console.screens import ended_run, furnish, orders_flow, with_steps
+from tests.console.screens import furnished_error, orders_flow, run_with_steps
 from tests.factories import make_account, make_connection, make_error, make_flow, make_member, step_of
 
 pytestmark = pytest.mark.django_db
@@ -44,17 +44,12 @@ def flow(account: Account) -> Flow:
 
 @pytest.fixture
 def run(flow: Flow) -> Run:
-    run = ended_run(flow, NOON)
-    with_steps(run)
-    return run
+    return run_with_steps(flow, NOON)
 
 
 @pytest.fixture
 def error(run: Run) -> Error:
-    found = make_error(run, key="A-1", message="The altitude is no number")
-    furnish(run, found)
-    found.refresh_from_db()
-    return found
+    return furnished_error(run)
 
 
 def bundle_of(subject: Subject, member: Member, **facts: Any) -> SupportBundle:
